@@ -19,6 +19,7 @@
 //!  [read-..] one beside each [bmp-..]: reads its socket into the journal   [journal-sync] fsync
 //!  [replay] applies what an earlier process left in the journal
 //!  [identity] holds the lock of COLLECTOR_ID   [heartbeat] records that the collector is alive
+//!  [standby] takes, gives up and hands over routers that have two stations
 //!  [expiry] removes tables that have been stale for longer than the stale time
 //!  [watch-trie] gives the state writers the routes that watches look for, stores counts of changes
 //!  [watch] evaluates watches

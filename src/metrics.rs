@@ -78,6 +78,8 @@ pub struct Meters {
 pub struct ProcessMeter {
     /// Open BMP connections.
     pub connections: Gauge,
+    /// Sessions of routers that another collector has.
+    pub standby_sessions: Gauge,
     /// Connections that were closed without a byte.
     pub(crate) silent_connections: Counter,
     /// The end of the last successful maintenance run, in microseconds since 1970; 0: none yet.

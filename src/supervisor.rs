@@ -14,6 +14,7 @@ mod observability;
 mod reported;
 mod restart;
 mod session_notify;
+mod standby;
 mod start;
 mod watch_trie;
 mod watches;
@@ -39,6 +40,7 @@ use crate::session::identity::IdentityRule;
 use crate::session::refused_connections::Refusals;
 use crate::session::registry::Registry;
 use crate::session::rules::{Redump, Rules};
+use crate::session::standby::Standbys;
 use crate::session::{Options, RawBytes, Shared};
 use crate::stop::{Stop, wait_until};
 use crate::store;
@@ -150,6 +152,7 @@ impl Running {
             registry,
             refusals: Refusals::default(),
             resyncs: Resyncs::default(),
+            standbys: Standbys::default(),
             pipeline: sender,
             journal,
             inputs: Arc::default(),
@@ -159,11 +162,12 @@ impl Running {
         let mut readers = listeners.spawn(&shared, settings);
         readers.push(journal::spawn(&shared));
         readers.push(spawn_expiry(&collector, settings.stale_routes, &operations, &shared));
+        readers.push(spawn_standby(&collector, &operations, &shared));
         let replay = journal::spawn_replay(&shared, unfinished);
         let mut lasting = vec![
             identity,
             spawn_maintenance(settings, &operations, &shared.stop),
-            spawn_heartbeat(&collector, &operations, &shared.stop),
+            spawn_heartbeat(&collector, &operations, (&shared.stop, &written)),
             spawn_watch_trie(&collector, &operations, &shared.stop),
             spawn_session_notify(&collector, &operations, &written),
         ];
@@ -379,10 +383,19 @@ fn spawn_maintenance(settings: &Settings, operations: &Operations, stop: &Stop) 
     spawn("maintenance", move || maintenance::run(&options, &stop))
 }
 
-fn spawn_heartbeat(collector: &Arc<Collector>, operations: &Operations, stop: &Stop) -> JoinHandle<()> {
-    let (collector, stop) = (Arc::clone(collector), stop.clone());
+fn spawn_heartbeat(
+    collector: &Arc<Collector>,
+    operations: &Operations,
+    (stop, written): (&Stop, &Stop),
+) -> JoinHandle<()> {
+    let (collector, stop, written) = (Arc::clone(collector), stop.clone(), written.clone());
     let (meters, health) = (Arc::clone(&operations.meters), Arc::clone(&operations.health));
-    spawn(heartbeat::THREAD, move || heartbeat::run(&collector, &meters, &health, &stop))
+    spawn(heartbeat::THREAD, move || heartbeat::run(&collector, &meters, &health, (&stop, &written)))
+}
+
+fn spawn_standby(collector: &Arc<Collector>, operations: &Operations, shared: &Arc<Shared>) -> JoinHandle<()> {
+    let (collector, health, shared) = (Arc::clone(collector), Arc::clone(&operations.health), Arc::clone(shared));
+    spawn(standby::THREAD, move || standby::run(&collector, &shared, &health))
 }
 
 fn spawn_session_notify(collector: &Arc<Collector>, operations: &Operations, written: &Stop) -> JoinHandle<()> {

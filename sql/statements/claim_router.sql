@@ -6,5 +6,7 @@ VALUES ($1, $2, 1)
 ON CONFLICT (router_id) DO UPDATE SET
     collector_id = EXCLUDED.collector_id,
     epoch = o.epoch + (o.collector_id <> EXCLUDED.collector_id)::int,
-    since = CASE WHEN o.collector_id = EXCLUDED.collector_id THEN o.since ELSE now() END
+    since = CASE WHEN o.collector_id = EXCLUDED.collector_id THEN o.since ELSE now() END,
+    handed_to = NULL,
+    handed_until = NULL
 RETURNING epoch, (extract(epoch FROM now()) * 1000000)::bigint, since < now()

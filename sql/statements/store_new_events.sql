@@ -2,7 +2,8 @@
 -- are checked; this bounds the number of partitions searched.
 --
 -- is_replayed: the stored event that was received at the same time is the same one, any other is another event.
--- is_shared: the stored event is the same one, because another collector received it too.
+-- is_shared: another collector had the router, and may have stored the event under another id, with its own time of
+-- receipt or stamp: it is stored already if the newest event of the key says the same.
 -- dumped_from: a dump repeats the newest event of the key, if that one says the same and is not older than dumped_from,
 -- which is after the table's last mass removal. A router stamps whole seconds, so the newest event may have another id
 -- by its occurrence number alone: it says the same if it announces the same attributes with the same stamp.
@@ -22,8 +23,7 @@ LEFT JOIN LATERAL (
     SELECT true AS is_stored
     FROM route_events e
     WHERE e.event_id = s.event_id AND e.ingest_time >= s.looked_from
-      AND (s.is_shared
-           OR s.is_replayed AND e.received_at = s.received_at
+      AND (s.is_replayed AND e.received_at = s.received_at
            OR e.ingest_time >= s.dumped_from AND (
                SELECT (n.action, n.router_time, n.nexthop, n.as_path, n.origin, n.localpref, n.med, n.communities_std,
                        n.communities_ext, n.communities_large, n.attrs, n.peer_asn, n.peer_bgp_id)
@@ -41,5 +41,23 @@ LEFT JOIN LATERAL (
     ORDER BY e.event_id, e.ingest_time
     LIMIT 1
 ) AS known ON true
-WHERE known.is_stored IS NULL
+LEFT JOIN LATERAL (
+    SELECT n.action = s.action
+           AND (n.action = 'D'
+                OR (n.nexthop, n.as_path, n.origin, n.localpref, n.med, n.communities_std, n.communities_ext,
+                    n.communities_large, n.attrs, n.peer_asn, n.peer_bgp_id)
+                   IS NOT DISTINCT FROM
+                   (s.nexthop, s.as_path, s.origin, s.localpref, s.med, s.communities_std, s.communities_ext,
+                    s.communities_large, s.attrs, s.peer_asn, s.peer_bgp_id)) AS is_stored
+    FROM route_events n
+    WHERE s.is_shared
+      AND n.router_id = s.router_id AND n.table_name = s.table_name AND n.afi = s.afi
+      AND n.prefix >= s.prefix AND n.prefix <= s.prefix AND n.ingest_time >= s.looked_from
+      AND COALESCE(n.path_id, 0) = COALESCE(s.path_id, 0) AND n.rib IS NOT DISTINCT FROM s.rib
+      AND n.peer_address IS NOT DISTINCT FROM s.peer_address
+      AND n.is_post_policy IS NOT DISTINCT FROM s.is_post_policy
+    ORDER BY n.router_id, n.table_name, n.afi, n.prefix, n.ingest_time DESC
+    LIMIT 1
+) AS newest ON true
+WHERE known.is_stored IS NULL AND newest.is_stored IS NOT TRUE
 ON CONFLICT (event_id, ingest_time) DO NOTHING

@@ -18,6 +18,7 @@ pub mod decode;
 pub mod doctor;
 pub mod export;
 pub mod forget;
+pub mod hand_over;
 pub(crate) mod impact;
 pub mod import;
 pub mod incidents;
@@ -92,6 +93,9 @@ enum Command {
     /// Remove a retired router with everything stored about it
     #[command(after_help = NEEDS_DATABASE)]
     Forget(forget::ForgetArguments),
+    /// Give a router, or all, to another collector that has a session of it too; exit code 0 when it is taken
+    #[command(after_help = NEEDS_DATABASE)]
+    HandOver(hand_over::HandOverArguments),
     /// Find the longest match for an address or prefix, with all its paths; exit code 1 if nothing matches
     #[command(after_help = NEEDS_DATABASE)]
     Lookup(lookup::LookupArguments),
@@ -184,6 +188,7 @@ pub fn run(arguments: CommandLine) -> Result<(), CommandError> {
         Command::Status(arguments) => status::run(&arguments, &load()?),
         Command::Doctor(arguments) => doctor::run(&arguments, &load()?),
         Command::Forget(arguments) => forget::run(&arguments, &load()?),
+        Command::HandOver(arguments) => hand_over::run(&arguments, &load()?),
         Command::Lookup(arguments) => lookup::run(&arguments, &load()?),
         Command::Sessions(arguments) => sessions::run(&arguments, &load()?),
         Command::Watch(arguments) => watch::run(&arguments, &load()?),

@@ -142,6 +142,12 @@ fn routers(now: Timestamp, routers: &[RouterStatus]) -> Table {
     if routers.iter().any(|router| router.standing.expires_at.is_some()) {
         columns.push(("routes expire", Column::Word));
     }
+    // The column is omitted if no other collector has a session of any router.
+    let has_standby = routers.iter().any(|router| router.standby.is_some());
+    if has_standby {
+        let place = columns.iter().position(|(title, _)| *title == "collector").map_or(columns.len(), |at| at + 1);
+        columns.insert(place, ("stand-by", Column::Text));
+    }
     let mut table = Table::new(&columns);
     for router in routers {
         let standing = &router.standing;
@@ -157,6 +163,9 @@ fn routers(now: Timestamp, routers: &[RouterStatus]) -> Table {
             or_dash(standing.session_collector.as_ref().or(router.collector_id.as_ref())),
             or_dash(standing.expires_at.map(Timestamp::to_utc)),
         ];
+        if has_standby {
+            row.insert(9, or_dash(router.standby.as_ref()));
+        }
         if has_rib {
             row.insert(7, router.rib.as_str().to_owned());
         }

@@ -68,6 +68,8 @@ fn process_families(out: &mut Exposition, meters: &Meters) {
     });
     let process = &meters.process;
     out.one("rib_ingester_connections", GAUGE, "Open BMP connections.", count(process.connections.get()));
+    let help = "BMP sessions that stand by, because another collector has the router.";
+    out.one("rib_ingester_standby_sessions", GAUGE, help, count(process.standby_sessions.get()));
     out.all("rib_ingester_refused_connections_total", COUNTER, "BMP connections that were refused.", |series| {
         for (reason, times) in with_zero(meters.refused.all(), "allow_list") {
             series.add(&[("reason", reason)], count(times));

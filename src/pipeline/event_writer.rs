@@ -4,7 +4,7 @@
 //! that rows stored by an attempt of unknown outcome are found again. Times are strictly increasing per router, so that
 //! `ORDER BY ingest_time` is the order of events. Rows are written by COPY; rows that may be stored already are checked
 //! first (`past`). Events that a session saw are written even when a newer session of this collector has its router by
-//! now; events that are left when another collector takes the router are dated before that (`late`).
+//! now; events that are left when another collector takes the router are a gap (`late`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -19,7 +19,7 @@ use super::batch::GATHERED_BYTES_MAX;
 use super::connection::{Failure, PriorCommit};
 use super::event_rows::{Row, WithdrawColumns, would_store_another};
 use super::health::Health;
-use super::late::Late;
+use super::late;
 use super::op::{EventBatch, Ownership, RouteChange, RouteEvent};
 use super::past::{self, Pasts};
 use super::positions::positions_of;
@@ -41,7 +41,6 @@ pub(super) struct EventWriter {
     writer: Writer,
     /// The time of each router's last event.
     last: HashMap<RouterId, Timestamp>,
-    late: Late,
     pasts: Pasts,
     compressor: Option<Compressor<'static>>,
     columns: WithdrawColumns,
@@ -50,8 +49,8 @@ pub(super) struct EventWriter {
 /// A batch whose events have their times.
 struct Stamped {
     owners: BTreeMap<RouterId, Arc<Ownership>>,
-    /// The sessions whose routers another collector has taken meanwhile.
-    lost: BTreeMap<RouterId, Arc<Ownership>>,
+    /// The routers that another collector has taken meanwhile.
+    lost: BTreeSet<RouterId>,
     rows: Vec<Row>,
     tables: BTreeSet<Arc<Table>>,
     /// The pieces to acknowledge when the batch is stored: each session, and the last chunk that the piece completes.
@@ -138,7 +137,6 @@ impl EventWriter {
         EventWriter {
             writer,
             last: HashMap::new(),
-            late: Late::default(),
             pasts: Pasts::default(),
             compressor,
             columns: WithdrawColumns::default(),
@@ -204,14 +202,13 @@ impl EventWriter {
         }
     }
 
-    /// Stores the events of routers that another collector has taken.
+    /// Reports the events of routers that another collector has taken.
     fn write_lost(&mut self, batch: &mut Stamped) {
-        for (router, owner) in std::mem::take(&mut batch.lost) {
-            let rows: Vec<Row> = batch.rows.extract_if(.., |row| row.event.table.router == router).collect();
-            let count = rows.len();
+        for router in std::mem::take(&mut batch.lost) {
+            let count = batch.rows.iter().filter(|row| row.event.table.router == router).count();
             // Times after the claim are the other collector's, so a later claim starts from the stored events.
             self.last.remove(&router);
-            if count > 0 && self.late.write(&mut self.writer, &self.columns, &owner, rows).is_none() {
+            if count > 0 && late::tell_gap(&mut self.writer, &router, count).is_none() {
                 self.writer.give_up(count);
             }
         }
@@ -222,7 +219,7 @@ impl EventWriter {
         let base = self.writer.connection.retry_forever(events::clock)?;
         let mut stamped = Stamped {
             owners: BTreeMap::new(),
-            lost: BTreeMap::new(),
+            lost: BTreeSet::new(),
             rows: Vec::new(),
             tables: BTreeSet::new(),
             pieces: Vec::new(),
@@ -298,10 +295,10 @@ impl EventWriter {
                 return Ok(());
             }
             for router in lost {
-                // From here on its rows are skipped, and stored at the end.
+                // From here on its rows are skipped, and reported at the end.
                 if let Some(owner) = batch.owners.remove(&router) {
                     owner.set_lost();
-                    batch.lost.insert(router, owner);
+                    batch.lost.insert(router);
                 }
             }
         }

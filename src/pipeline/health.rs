@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use super::collector_lock::CollectorLock;
+use super::lease::Lease;
 use super::outage::{Outage, Waited};
 use super::progress::InFlight;
 use crate::store;
@@ -20,6 +21,8 @@ pub struct Health {
     database: OnceLock<String>,
     /// The lock that decides whether writers may write as this collector.
     pub lock: CollectorLock,
+    /// Says if the leases of other collectors count.
+    pub lease: Lease,
     /// Changes and events that are in memory because they are not stored yet.
     pub waiting: Arc<InFlight>,
     /// Bytes of input that the database does not have, as last measured.
@@ -32,7 +35,7 @@ pub struct Health {
     pub(crate) routes_written: AtomicU64,
     /// Rows of `current_routes` that were deleted.
     pub(crate) routes_deleted: AtomicU64,
-    /// Events of routers that another collector took, which could not be stored before its claim.
+    /// Events of routers that another collector took, which were not stored before its claim.
     pub events_lost: AtomicU64,
     /// Rows of `route_events` that were inserted.
     pub events_written: AtomicU64,

@@ -22,6 +22,7 @@ mod flaps;
 mod health;
 mod late;
 mod lead;
+pub mod lease;
 mod notices;
 pub mod op;
 mod options;
@@ -53,8 +54,8 @@ pub(crate) use health::Health;
 use lead::{Hurry, event_writer_name};
 pub use notices::Notices;
 pub use op::{
-    Claim, ClaimRight, Claimed, Doubts, EventBatch, Existing, Ownership, PeersOf, Refusal, RouteChange, RouteEvent,
-    StateBatch, StateItem, StateOp, WithdrawReason,
+    Claim, ClaimRight, Claimed, Denial, Doubts, EventBatch, Existing, Ownership, PeersOf, Refusal, RouteChange,
+    RouteEvent, StateBatch, StateItem, StateOp, WithdrawReason,
 };
 pub use options::PipelineOptions;
 use refused_rows::Writer;

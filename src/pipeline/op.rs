@@ -143,18 +143,30 @@ pub struct Claim {
     pub journal: String,
     /// When the oldest other session of the router on this collector began; `None`: there is none.
     pub others_since: Option<Timestamp>,
-    /// The channel for the answer; the writer never blocks on it. Without an answer, another collector has the router
-    /// or the writers gave up.
-    pub reply: Sender<Result<Claimed, Refusal>>,
+    /// The channel for the answer; the writer never blocks on it. Without an answer the writers gave up.
+    pub reply: Sender<Result<Claimed, Denial>>,
+}
+
+/// The reason why a session does not get its router.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// The database refused the claim.
+    Refused(Refusal),
+    /// Another collector has the router.
+    Owned {
+        /// That collector.
+        by: String,
+        /// The key of this session in `bmp_sessions`, where it stands by.
+        session: String,
+    },
 }
 
 /// The right by which a session may claim a router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimRight {
-    /// From any collector: the router has connected to this one.
+    /// From a collector that has lost it: the router has connected to this one.
     Connected,
-    /// From no other collector: the replayed input is old, and another collector may have the router by now. If one
-    /// has, there is no answer.
+    /// From no other collector: the replayed input is old, and another collector may have the router by now.
     Replaying,
 }
 
@@ -163,6 +175,8 @@ pub enum ClaimRight {
 pub struct Claimed {
     /// The ownership to send along with every batch.
     pub owner: Arc<Ownership>,
+    /// The collector that had the router before, and why it does not any more; `None`: no other one did.
+    pub taken_from: Option<String>,
     /// Stored tables of this router that no other session has begun.
     pub tables: Vec<TableKey>,
     /// Observations of path identifiers by earlier sessions.
@@ -378,6 +392,7 @@ pub struct Doubts {
     /// True if a process that was killed had the message already. It is stored already if an event has its ID and its
     /// time of receipt.
     pub is_replayed: bool,
-    /// True if another collector may have received it as well. It is stored already if an event has its ID.
+    /// True if the collector that had the router before may have stored it, from its own session: with another time of
+    /// receipt, and so another ID. It is stored already if the newest event of its key says the same.
     pub is_shared: bool,
 }

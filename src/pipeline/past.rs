@@ -71,22 +71,21 @@ pub(super) fn sift(rows: &mut Vec<Row>, pasts: &Pasts) {
         // Only the first event of a key can be compared with stored ones; each later one is compared with the one
         // before.
         let before = i.checked_sub(1).map(|before| &rows[before]).filter(|before| before.is_of_key(&rows[i]));
+        let is_first = before.is_none();
         let is_dumped = rows[i].event.doubts.is_dumped;
         repeats[i] = is_dumped && before.is_some_and(|before| says_the_same(before, &rows[i]));
-        rows[i].check = check(&rows[i], is_dumped && before.is_none(), pasts);
+        rows[i].check = check(&rows[i], is_first, pasts);
     }
     let mut repeats = repeats.into_iter();
     rows.retain(|_| repeats.next() != Some(true));
 }
 
-fn check(row: &Row, is_dumped: bool, pasts: &Pasts) -> Option<Check> {
+fn check(row: &Row, is_first: bool, pasts: &Pasts) -> Option<Check> {
     let doubts = row.event.doubts;
     let earliest = |time: Timestamp| Timestamp::from_unix_micros(time.unix_micros() - CLOCKS_APART_MICROS);
-    let past = pasts.of(&row.event.table);
-    // Events that another collector stores at this moment are not in the answer yet.
-    let past = if doubts.is_shared { past.or(Some(earliest(row.time))) } else { past };
-    let dumped_from = past.filter(|_| is_dumped);
-    let is_shared = doubts.is_shared && !doubts.is_dumped;
+    let past = pasts.of(&row.event.table).filter(|_| is_first);
+    let is_shared = doubts.is_shared && past.is_some();
+    let dumped_from = past.filter(|_| doubts.is_dumped && !is_shared);
     let from = [
         dumped_from,
         past.filter(|_| is_shared),

@@ -24,14 +24,14 @@ use super::batch_sizer::BatchSizer;
 use super::ends::{Down, Start};
 use super::health::Health;
 use super::lead::{self, Hurry, Lead};
-use super::op::{Claim, ClaimRight, Claimed, Ownership, StateBatch, StateItem, StateOp};
+use super::op::{Claim, ClaimRight, Claimed, Denial, Ownership, StateBatch, StateItem, StateOp};
 use super::positions::positions_of;
 use super::refused_rows::Writer;
 use super::removals::{self, Removal, RemovalOver};
 use super::work_sharing::{HelperPool, WorkOffer};
 use crate::metrics::RouterMeter;
 use crate::model::{RouterId, new_uuid};
-use crate::store::owner;
+use crate::store::owner::{self, Claimant, RouterClaim};
 
 /// One state writer.
 pub(super) struct StateWriter {
@@ -328,29 +328,33 @@ impl StateWriter {
         self.flush();
         let collector = self.writer.options.collector_id.clone();
         let record = &claim.record;
-        let must_be_ours = claim.right == ClaimRight::Replaying;
         let session = new_uuid();
+        let health = Arc::clone(&self.writer.health);
         let taken = self.writer.command(&record.router, |client, _| {
-            owner::claim(
-                client,
-                &collector,
-                &session,
-                record,
-                must_be_ours,
-                claim.others_since.is_some(),
-                &claim.journal,
-            )
+            let claimant = Claimant {
+                collector: &collector,
+                session: &session,
+                journal: &claim.journal,
+                has_others: claim.others_since.is_some(),
+                must_be_ours: claim.right == ClaimRight::Replaying,
+                may_expire: health.lease.may_expire(),
+            };
+            health.lease.claiming(|| owner::claim(client, claimant, record))
         });
-        let taken = match taken {
-            Ok(Some(taken)) => taken,
-            // Another collector has the router, or the claim was given up: there is no answer.
-            Ok(None) | Err(None) => return,
-            Err(Some(refusal)) => {
-                // A session that is gone needs no answer.
-                let _ = claim.reply.try_send(Err(refusal));
-                return;
-            }
+        let denial = match taken {
+            Ok(Ok(taken)) => return self.give(claim, session, taken),
+            Ok(Err(by)) => Denial::Owned { by, session },
+            Err(Some(refusal)) => Denial::Refused(refusal),
+            // Given up: there is no answer.
+            Err(None) => return,
         };
+        // A session that is gone needs no answer.
+        let _ = claim.reply.try_send(Err(denial));
+    }
+
+    /// Gives the router to the session that has claimed it.
+    fn give(&mut self, claim: &Claim, session: String, taken: RouterClaim) {
+        let record = &claim.record;
         self.writer.options.watching.note_router(&record.router);
         let meter = self.writer.options.meters.router(&record.router);
         let mut owner = Ownership::new(record.router.clone(), taken.epoch, meter);
@@ -364,11 +368,11 @@ impl StateWriter {
             *known = (taken.epoch, Arc::default());
         }
         owner.lost = Arc::clone(&known.1);
-        owner.is_taken_over = taken.is_taken_over;
+        owner.is_taken_over = taken.taken_from.is_some();
         owner.waiting = Arc::clone(&self.writer.health.waiting);
         owner.flaps = Arc::clone(self.writer.options.watching.flaps());
         let owner = Arc::new(owner);
-        let owner::RouterClaim { tables, add_path, names, positions, .. } = taken;
-        let _ = claim.reply.try_send(Ok(Claimed { owner, tables, add_path, names, positions }));
+        let RouterClaim { taken_from, tables, add_path, names, positions, .. } = taken;
+        let _ = claim.reply.try_send(Ok(Claimed { owner, taken_from, tables, add_path, names, positions }));
     }
 }

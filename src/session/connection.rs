@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::libc;
@@ -13,6 +13,7 @@ use nix::{getsockopt_impl, sockopt_impl};
 use socket2::{SockRef, TcpKeepalive};
 
 use super::earlier_tables::TableOrigin;
+use super::end::SessionEnd;
 use super::peer_id::PeerId;
 use crate::model::TableKey;
 
@@ -76,6 +77,8 @@ pub struct Connection {
     superseded: AtomicBool,
     /// Milliseconds from `born` to when a newer session claimed the router.
     superseded_at: AtomicU64,
+    /// The end that another thread has asked for.
+    asked: OnceLock<SessionEnd>,
     /// True once a byte has arrived.
     has_spoken: AtomicBool,
     born: Instant,
@@ -109,6 +112,7 @@ impl Connection {
             socket,
             superseded: AtomicBool::new(false),
             superseded_at: AtomicU64::new(0),
+            asked: OnceLock::new(),
             has_spoken: AtomicBool::new(false),
             born,
             probed_since: Mutex::default(),
@@ -173,6 +177,18 @@ impl Connection {
         } else if self.since(&self.superseded_at) >= LAST_WORDS_MAX {
             self.shut(Shutdown::Both);
         }
+    }
+
+    /// Asks the session to end so: nothing more is read, what was read is applied.
+    pub(crate) fn ask_to_end(&self, end: SessionEnd) {
+        if self.asked.set(end).is_ok() {
+            self.shut(Shutdown::Read);
+        }
+    }
+
+    /// Returns the end that was asked for.
+    pub(super) fn asked_to_end(&self) -> Option<SessionEnd> {
+        self.asked.get().cloned()
     }
 
     /// Ends the connection for both sides.

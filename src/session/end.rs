@@ -44,6 +44,12 @@ pub enum Cause {
     Superseded,
     /// Another collector, or a newer session, owns the router.
     OwnershipLost,
+    /// Another collector has the router, as the detail says: the session stands by, and ends by another cause.
+    StandsBy,
+    /// The session stood by, and the router is now this collector's; the detail says from whom.
+    TakesOver,
+    /// The router is handed over to another collector, which the detail names.
+    HandedOver,
     /// The router's identifier belongs to another session; the detail names the remedy.
     Refused,
     /// The router sends messages, but none that identifies it; the detail names the limit that was exceeded.
@@ -129,7 +135,7 @@ pub enum WaitingMessages {
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Cause; 20] = [
+    pub const ALL: [Cause; 23] = [
         Cause::Termination,
         Cause::Closed,
         Cause::Lost,
@@ -146,6 +152,9 @@ impl Cause {
         Cause::Panicked,
         Cause::Superseded,
         Cause::OwnershipLost,
+        Cause::StandsBy,
+        Cause::TakesOver,
+        Cause::HandedOver,
         Cause::Refused,
         Cause::Unnamed,
         Cause::Stopping,
@@ -194,6 +203,12 @@ impl Cause {
                 Warn, Complete, LeftToNewer, IfUnapplied, Dropped),
             Cause::OwnershipLost => row("ownership_lost", "router is owned by another collector or a newer session",
                 Warn, Discarded, Untouched, IfUnapplied, Dropped),
+            Cause::StandsBy => row("stands_by", "stands by: collector {} has the router",
+                Info, Discarded, Untouched, Never, Dropped),
+            Cause::TakesOver => row("takes_over", "takes over from {}: waits for the router's new session",
+                Info, Discarded, Untouched, Never, Dropped),
+            Cause::HandedOver => row("handed_over", "handed over to collector {}",
+                Info, Complete, Stale(SessionClosed), IfUnapplied, Dropped),
             Cause::Refused => row("refused", "refused: {}",
                 Warn, Discarded, Refused("identifier_taken"), Never, Dropped),
             Cause::Unnamed => row("unnamed", "router not identified: {}",

@@ -20,11 +20,13 @@ use super::peers::Peers;
 use super::read_timeout;
 use super::registry::{ClaimError, Joined};
 use super::remnants::Remnants;
+use super::standby::Standby;
 use super::table_names::TableNames;
 use super::tables::RouterTables;
 use super::unnamed::Unnamed;
+use super::waiting::Waiting;
 use crate::model::{RouterId, SessionEventKind, TableKey, TableNameRecord};
-use crate::pipeline::{Claim, ClaimRight, Claimed, Refusal, StateItem};
+use crate::pipeline::{Claim, ClaimRight, Claimed, Denial, StateItem};
 use crate::wire::bmp;
 
 /// The time that a session waits for the database to accept its router while the collector stops. If the answer takes
@@ -62,7 +64,10 @@ impl Session {
                 reply,
             }))
             .map_err(|_| Cause::WritersGone)?;
-        let claimed = self.claimed(&answer)?;
+        let claimed = match self.claimed(&answer)? {
+            Ok(claimed) => claimed,
+            Err(denial) => return Err(self.denied(router, denial)),
+        };
         self.begin(router, hostname, joined, claimed)?;
         let position = self.position;
         std::mem::take(&mut self.waiting).drain(|frame, received_at, start| {
@@ -112,8 +117,9 @@ impl Session {
         if joined.others_since.is_some() {
             tables.set_shared();
         }
-        let reason = self.resumed.as_ref().map(|_| "input of an earlier session");
-        let mut up = router_note(SessionEventKind::SessionUp, reason, None);
+        let resumed = self.resumed.as_ref().map(|_| "input of an earlier session".to_owned());
+        let reason = resumed.or_else(|| claimed.taken_from.map(|from| format!("taken over from {from}")));
+        let mut up = router_note(SessionEventKind::SessionUp, reason.as_deref(), None);
         up.peer_address = Some(self.host.connection.source);
         tables.outbox().session_event(up)?;
         if !tables.outbox().keeps_history() {
@@ -169,13 +175,18 @@ impl Session {
         })
     }
 
-    /// Returns the reason why a claim had no answer.
-    pub(super) fn no_answer(&self) -> SessionEnd {
-        // Another collector has claimed the router by now, or the writers gave up.
-        if self.resumed.is_some() && !self.host.shared.stop.is_stopping() {
-            Cause::OwnershipLost.into()
-        } else {
-            Cause::WritersGone.into()
+    /// Returns how the session goes on that does not get its router.
+    fn denied(&mut self, router: RouterId, denial: Denial) -> SessionEnd {
+        match denial {
+            Denial::Refused(refusal) => SessionEnd::new(Cause::DatabaseRefused, refusal.0),
+            Denial::Owned { .. } if self.resumed.is_some() => Cause::OwnershipLost.into(),
+            Denial::Owned { by, session } => {
+                self.host.shared.registry.leave(&router, &self.host.connection);
+                (self.waiting, self.unnamed) = (Waiting::default(), Unnamed::default());
+                let end = SessionEnd::new(Cause::StandsBy, &by);
+                self.standby = Some(Standby { router, session, owner: by });
+                end
+            }
         }
     }
 
@@ -222,12 +233,12 @@ impl Session {
     }
 
     /// Waits for the writer's answer to a claim.
-    pub(super) fn claimed(&self, answer: &Receiver<Result<Claimed, Refusal>>) -> Result<Claimed, SessionEnd> {
+    fn claimed(&self, answer: &Receiver<Result<Claimed, Denial>>) -> Result<Result<Claimed, Denial>, SessionEnd> {
         let mut stopping_since = None;
         loop {
             match answer.recv_timeout(CLAIM_TICK) {
-                Ok(claimed) => return claimed.map_err(|refusal| SessionEnd::new(Cause::DatabaseRefused, refusal.0)),
-                Err(RecvTimeoutError::Disconnected) => return Err(self.no_answer()),
+                Ok(claimed) => return Ok(claimed),
+                Err(RecvTimeoutError::Disconnected) => return Err(Cause::WritersGone.into()),
                 Err(RecvTimeoutError::Timeout) if self.host.shared.stop.is_stopping() => {
                     if stopping_since.get_or_insert_with(Instant::now).elapsed() >= CLAIM_AT_STOP_MAX {
                         return Err(Cause::Stopping.into());

@@ -85,6 +85,8 @@ struct Inner {
     last_read_at: Option<Timestamp>,
     /// True if an earlier process left it.
     is_replay: bool,
+    /// True if nothing is kept: another collector has the router.
+    is_standby: bool,
     /// The lost part of the input, if any.
     lost: Option<String>,
     /// Why nothing more comes, once everything is taken.
@@ -183,6 +185,11 @@ impl Input {
         let _ = self.owner.set(Arc::clone(owner));
     }
 
+    /// Returns the right to write the router, once there is one.
+    pub(super) fn owner(&self) -> Option<&Arc<Ownership>> {
+        self.owner.get()
+    }
+
     /// Takes in whole messages that were read, for the thread that applies them; waits for room where there is no
     /// journal. Returns false if no more are wanted.
     pub fn append(&self, received_at: Timestamp, bytes: Box<[u8]>) -> bool {
@@ -193,6 +200,9 @@ impl Input {
         }
         if inner.fate != Fate::Open || inner.end.is_some() {
             return false;
+        }
+        if inner.is_standby {
+            return true;
         }
         let chunk = Arc::new(Chunk { start: inner.read, received_at, bytes });
         inner.read = chunk.end();
@@ -217,6 +227,17 @@ impl Input {
     pub fn is_wanted(&self) -> bool {
         let inner = self.lock();
         inner.fate == Fate::Open && inner.end.is_none()
+    }
+
+    /// The session stands by: what was read and what will be is not kept.
+    pub(super) fn stand_by(&self) {
+        let mut inner = self.lock();
+        inner.forget_all();
+        inner.marks.clear();
+        let read = inner.read;
+        (inner.begin, inner.taken, inner.journaled) = (read, read, read);
+        (inner.is_standby, inner.is_behind, inner.refused_since) = (true, false, None);
+        self.room.notify_one();
     }
 
     /// Notes why nothing more comes.
@@ -394,6 +415,7 @@ impl Inner {
             last_read: Instant::now(),
             last_read_at: None,
             is_replay: false,
+            is_standby: false,
             lost: None,
             end: None,
             fate: Fate::Open,

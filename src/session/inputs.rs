@@ -9,6 +9,7 @@ use super::input::Input;
 use super::unnamed::Budget;
 use crate::journal::{Journal, SYNC_EVERY};
 use crate::model::Timestamp;
+use crate::pipeline::Ownership;
 use crate::stop::Stop;
 
 /// The interval at which the thread of the journal looks whether the collector stops.
@@ -51,6 +52,11 @@ impl Inputs {
         let all = self.lock().clone();
         let (octets, times): (Vec<u64>, Vec<Timestamp>) = all.iter().filter_map(|input| input.unstored()).unzip();
         (octets.iter().sum(), times.into_iter().min())
+    }
+
+    /// Returns the rights to write under which their sessions are.
+    pub(crate) fn owners(&self) -> Vec<Arc<Ownership>> {
+        self.lock().iter().filter_map(|input| input.owner().cloned()).collect()
     }
 
     /// Lets go of what is stored.

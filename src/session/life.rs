@@ -42,6 +42,7 @@ impl Session {
             path_ids,
             rib_filter,
             identified: None,
+            standby: None,
             waiting: Waiting::default(),
             unnamed: Unnamed::default(),
             losses: Losses::default(),

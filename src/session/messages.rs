@@ -26,6 +26,7 @@ use super::rib_filter::{Decision, RibFilter};
 use super::rib_source::RibSource;
 use super::rules::{Moment, Stamp};
 use super::shared::RawBytes;
+use super::standby::Standby;
 use super::tables::RouterTables;
 use super::unnamed::Unnamed;
 use super::version4::Version4;
@@ -58,6 +59,8 @@ pub struct Session {
     pub(super) path_ids: PathIds,
     pub(super) rib_filter: RibFilter,
     pub(super) identified: Option<IdentifiedRouter>,
+    /// Set when another collector has the router.
+    pub(super) standby: Option<Standby>,
     pub(super) waiting: Waiting,
     pub(super) unnamed: Unnamed,
     pub(super) losses: Losses,
@@ -210,9 +213,10 @@ impl Session {
 
     /// Returns the router's name in the log.
     pub fn subject(&self) -> String {
-        match &self.identified {
-            Some(identified) => identified.subject.clone(),
-            None => format!("router at {}", self.host.source()),
+        match (&self.identified, &self.standby) {
+            (Some(identified), _) => identified.subject.clone(),
+            (None, Some(Standby { router, .. })) => format!("router {router} (stand-by)"),
+            (None, None) => format!("router at {}", self.host.source()),
         }
     }
 

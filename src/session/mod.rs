@@ -74,6 +74,7 @@ pub mod run;
 mod seeded;
 pub mod shared;
 pub(crate) mod sharing;
+pub mod standby;
 pub mod stream;
 pub mod table_names;
 mod table_owners;

@@ -455,6 +455,13 @@ impl Registry {
         true
     }
 
+    /// Returns the connections of a router's sessions.
+    pub(crate) fn connections_of(&self, router: &RouterId) -> Vec<Arc<Connection>> {
+        let inner = self.lock();
+        let live = inner.routers.get(router).into_iter().flat_map(|sessions| sessions.live.values());
+        live.map(|live| Arc::clone(&live.connection)).collect()
+    }
+
     /// Returns the number of connections.
     pub fn connections(&self) -> usize {
         self.lock().connections.len()

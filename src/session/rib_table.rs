@@ -101,7 +101,7 @@ impl Writer<'_> {
         })
     }
 
-    /// Returns whether the collector that had the router before may have received the same messages.
+    /// Returns whether the collector that had the router before may have stored the same changes.
     pub(crate) fn is_taken_over(&self) -> bool {
         self.outbox.owner().is_taken_over
     }
@@ -236,7 +236,8 @@ impl RibTable {
         let mut writer = Writer { outbox, ids, stamp: &mut stamp };
         for nlri in &stale {
             let change = RouteChange::Withdraw(WithdrawReason::Stale);
-            writer.event(&self.table, *nlri, change, Doubts::default())?;
+            let is_shared = writer.is_taken_over();
+            writer.event(&self.table, *nlri, change, Doubts { is_shared, ..Doubts::default() })?;
         }
         Ok(stale)
     }

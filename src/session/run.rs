@@ -15,6 +15,7 @@ use super::read_timeout::ReadTimeout;
 use super::reader::Reader;
 use super::rules::Moment;
 use super::shared::Shared;
+use super::standby;
 use super::stream::RouterStream;
 use crate::journal::{Checkpoint, Chunk, Stream};
 use crate::model::Timestamp;
@@ -65,13 +66,16 @@ pub fn replay(shared: &Arc<Shared>, connection: &Arc<Connection>, stream: Stream
     live(shared, connection, &mut session, &input);
 }
 
-fn live(shared: &Arc<Shared>, connection: &Connection, session: &mut Session, input: &Arc<Input>) {
+fn live(shared: &Arc<Shared>, connection: &Arc<Connection>, session: &mut Session, input: &Arc<Input>) {
     shared.inputs.add(input);
     let end = catch_unwind(AssertUnwindSafe(|| {
         let end = read(shared, connection, session, input);
         session.settle_at_end(end)
     }));
-    let end = end.unwrap_or(Cause::Panicked.into());
+    let mut end = end.unwrap_or(Cause::Panicked.into());
+    if let Some(standby) = &session.standby {
+        end = standby::run(standby, &shared.standbys, (connection, input), &shared.stop, TICK);
+    }
     // Nothing more is read, whatever was not applied.
     connection.close();
     let lost = input.lost(&end, session.skipped(), &session.preamble());
@@ -138,6 +142,7 @@ fn read(shared: &Shared, connection: &Connection, session: &mut Session, input: 
             // Both a stop and a newer session appear as the end of the stream.
             Next::End(_) if connection.is_superseded() => return Cause::Superseded.into(),
             Next::End(_) if shared.stop.is_stopping() => return Cause::Stopping.into(),
+            Next::End(end) if connection.asked_to_end().is_some() => return connection.asked_to_end().unwrap_or(end),
             Next::End(end) => {
                 session.end_replay();
                 return end;

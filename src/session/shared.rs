@@ -11,6 +11,7 @@ use super::inputs::Inputs;
 use super::refused_connections::Refusals;
 use super::registry::Registry;
 use super::rules::Rules;
+use super::standby::Standbys;
 use crate::config::{ResyncOnDrift, StoredViews};
 use crate::journal::Journal;
 use crate::metrics::Meters;
@@ -49,6 +50,8 @@ pub struct Shared {
     pub registry: Registry,
     /// The refused connections.
     pub refusals: Refusals,
+    /// The sessions of routers that another collector has.
+    pub standbys: Standbys,
     /// The routers whose sessions were closed because of a drift.
     pub resyncs: Resyncs,
     /// The channels to the writers.

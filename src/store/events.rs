@@ -12,7 +12,7 @@ use super::copy_encoding::{self, EncodedRoute};
 use super::copy_fields;
 use super::error::Result;
 use super::routes::Copy;
-use super::time::{read_time, system_time};
+use super::time::read_time;
 use crate::model::{Nlri, RouterId, Table, Timestamp};
 
 /// The columns in the order in which [`EventRow`]s are written.
@@ -124,33 +124,6 @@ pub fn latest(client: &mut Client, router: &RouterId, base: Timestamp) -> Result
     row.get::<_, Option<SystemTime>>(0).map(read_time).transpose()
 }
 
-/// Returns the time of a router's latest event at or after `from` and before `before`, in the tables that have a row of
-/// synchronization status and in `tables`.
-///
-/// # Errors
-/// When a statement fails or the connection is lost.
-pub(crate) fn latest_before(
-    client: &mut Client,
-    router: &RouterId,
-    tables: &[&Table],
-    from: Timestamp,
-    before: Timestamp,
-) -> Result<Option<Timestamp>> {
-    let names: Vec<&str> = tables.iter().map(|table| &*table.name).collect();
-    let afis: Vec<i16> = tables.iter().map(|table| table.afi.column()).collect();
-    let row = client.query_typed_one(
-        include_str!("../../sql/statements/latest_event_before.sql"),
-        &[
-            (&router.as_str(), Type::TEXT),
-            (&system_time(from), Type::TIMESTAMPTZ),
-            (&system_time(before), Type::TIMESTAMPTZ),
-            (&names, Type::TEXT_ARRAY),
-            (&afis, Type::INT2_ARRAY),
-        ],
-    )?;
-    row.get::<_, Option<SystemTime>>(0).map(read_time).transpose()
-}
-
 /// Copies rows into `route_events` without checking for stored ones. Returns their number.
 ///
 /// # Errors
@@ -170,7 +143,7 @@ pub struct Check {
     pub dumped_from: Option<Timestamp>,
     /// True if the stored event with the same id and time of receipt is this one.
     pub is_replayed: bool,
-    /// True if the stored event with the same id is this one.
+    /// True if it counts as stored when the newest event of its key says the same, whatever its id and times.
     pub is_shared: bool,
 }
 

@@ -42,6 +42,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0024_overview"),
     migration!("0025_compare_peers"),
     migration!("0026_journal"),
+    migration!("0029_two_stations"),
 ];
 
 /// The key of the advisory lock under which migrations run: "ribmigr" in ASCII.

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use postgres::types::Type;
-use postgres::{Client, Transaction};
+use postgres::{Client, GenericClient, Transaction};
 
 use super::error::Result;
 use super::journal_positions::StoredPositions;
+use super::lease::{self, ClaimGround};
 use super::time::read_time;
 use super::{add_path, journal_positions, sessions, sync, table_names};
 use crate::model::{AddPathRecord, RouterId, RouterRecord, TableKey, TableNameRecord, Timestamp};
@@ -17,8 +18,8 @@ use crate::model::{AddPathRecord, RouterId, RouterRecord, TableKey, TableNameRec
 pub struct RouterClaim {
     /// The epoch to check in every write transaction.
     pub epoch: i64,
-    /// True if another collector owned the router before.
-    pub(crate) is_taken_over: bool,
+    /// The collector that owned the router before, and why it does not any more; `None`: no other one did.
+    pub(crate) taken_from: Option<String>,
     /// The time of the claim.
     pub began: Timestamp,
     /// Tables that are stored and that no other session of the router has begun.
@@ -31,32 +32,52 @@ pub struct RouterClaim {
     pub positions: StoredPositions,
 }
 
-/// Claims a router for a session of `collector`, whose key in `bmp_sessions` is `session`, and stores what is known of
-/// the router. `journal` is the session in the journal, empty without one. `has_others`: it has other sessions on this collector, which have begun some of its tables. Returns
-/// `None` if `must_be_ours` and another collector owns the router.
+/// A session that claims its router.
+#[derive(Clone, Copy, Debug)]
+pub struct Claimant<'a> {
+    /// Its collector.
+    pub collector: &'a str,
+    /// Its key in `bmp_sessions`.
+    pub session: &'a str,
+    /// The session in the journal, empty without one.
+    pub journal: &'a str,
+    /// True if the router has other sessions on this collector, which have begun some of its tables.
+    pub has_others: bool,
+    /// True if what it has may only be stored if no other collector has had the router meanwhile.
+    pub must_be_ours: bool,
+    /// True if leases that are over count as such.
+    pub may_expire: bool,
+}
+
+/// Claims a router for a session, and stores what is known of the router. If another collector has it, the session is
+/// stored as one that stands by, unless it must be ours; the error is the name of that collector.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
 pub fn claim(
     client: &mut Client,
-    collector: &str,
-    session: &str,
+    claimant: Claimant<'_>,
     record: &RouterRecord,
-    must_be_ours: bool,
-    has_others: bool,
-    journal: &str,
-) -> Result<Option<RouterClaim>> {
+) -> Result<std::result::Result<RouterClaim, String>> {
+    let Claimant { collector, session, .. } = claimant;
     let mut transaction = client.transaction()?;
-    let is_taken_over = is_owned_by_another(&mut transaction, collector, &record.router)?;
-    if must_be_ours && is_taken_over {
-        return Ok(None);
-    }
+    let taken_from = match may_claim(&mut transaction, claimant, &record.router)? {
+        ClaimGround::Own => None,
+        ClaimGround::Taken(from) => Some(from),
+        ClaimGround::Denied(owner) => {
+            if !claimant.must_be_ours {
+                sessions::stand_by(&mut transaction, session, collector, record, &owner)?;
+            }
+            transaction.commit()?;
+            return Ok(Err(owner));
+        }
+    };
     let row = transaction.query_typed_one(
         include_str!("../../sql/statements/claim_router.sql"),
         &[(&record.router.as_str(), Type::TEXT), (&collector, Type::TEXT)],
     )?;
     let (epoch, micros, was_ours): (i64, i64, bool) = (row.get(0), row.get(1), row.get(2));
-    if has_others && was_ours {
+    if claimant.has_others && was_ours {
         // The router's data comes from its oldest session.
         transaction.execute_typed(
             "UPDATE routers SET last_seen = now() WHERE router_id = $1",
@@ -70,21 +91,35 @@ pub fn claim(
     let tables = sync::stale_tables_of(&mut transaction, &record.router)?;
     let add_path = add_path::of_router(&mut transaction, &record.router)?;
     let names = table_names::of_router(&mut transaction, &record.router)?;
-    let positions = match journal {
+    let positions = match claimant.journal {
         "" => StoredPositions::default(),
         session => journal_positions::of_session(&mut transaction, session)?,
     };
     transaction.commit()?;
     let began = Timestamp::from_unix_micros(micros);
-    Ok(Some(RouterClaim { epoch, is_taken_over, began, tables, add_path, names, positions }))
+    Ok(Ok(RouterClaim { epoch, taken_from, began, tables, add_path, names, positions }))
 }
 
-fn is_owned_by_another(transaction: &mut Transaction<'_>, collector: &str, router: &RouterId) -> Result<bool> {
-    let row = transaction.query_typed_opt(
-        "SELECT collector_id <> $2 FROM router_owner WHERE router_id = $1 FOR UPDATE",
-        &[(&router.as_str(), Type::TEXT), (&collector, Type::TEXT)],
-    )?;
-    Ok(row.is_some_and(|row| row.get(0)))
+/// Returns whether the session may have the router, whose row is locked if another collector had it. A claim that is
+/// denied waits for nothing: the owner is writing.
+fn may_claim(transaction: &mut Transaction<'_>, claimant: Claimant<'_>, router: &RouterId) -> Result<ClaimGround> {
+    let ground = |transaction: &mut Transaction<'_>| -> Result<ClaimGround> {
+        let mut grounds = lease::grounds(transaction, claimant.collector, &[router.as_str()], claimant.may_expire)?;
+        let (_, ground) = grounds.pop().expect("there is a row for each router");
+        match ground {
+            ClaimGround::Taken(from) if claimant.must_be_ours => Ok(ClaimGround::Denied(from)),
+            ground => Ok(ground),
+        }
+    };
+    match ground(transaction)? {
+        ClaimGround::Taken(_) => {
+            // The owner may be back by the time that its transaction is over.
+            let sql = include_str!("../../sql/statements/lock_taken.sql");
+            transaction.query_typed(sql, &[(&router.as_str(), Type::TEXT)])?;
+            ground(transaction)
+        }
+        ground => Ok(ground),
+    }
 }
 
 /// Stores what sessions report about their routers, each router once; values that were not reported stay.
@@ -125,24 +160,34 @@ pub(crate) fn upsert_routers<'a>(
 /// # Errors
 /// When a statement fails or the connection is lost.
 pub fn lost(transaction: &mut Transaction<'_>, epochs: &[(RouterId, i64)]) -> Result<Vec<RouterId>> {
+    let sql = "SELECT router_id, epoch FROM router_owner WHERE router_id = ANY ($1) ORDER BY router_id FOR SHARE";
+    outdated(transaction, sql, epochs)
+}
+
+/// The same without a lock: for sessions that write nothing at the moment.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub(crate) fn taken(client: &mut Client, epochs: &[(RouterId, i64)]) -> Result<Vec<RouterId>> {
+    outdated(client, "SELECT router_id, epoch FROM router_owner WHERE router_id = ANY ($1)", epochs)
+}
+
+fn outdated(client: &mut impl GenericClient, sql: &str, epochs: &[(RouterId, i64)]) -> Result<Vec<RouterId>> {
     let names: Vec<&str> = epochs.iter().map(|(router, _)| router.as_str()).collect();
-    let rows = transaction.query_typed(
-        "SELECT router_id, epoch FROM router_owner WHERE router_id = ANY ($1) ORDER BY router_id FOR SHARE",
-        &[(&names, Type::TEXT_ARRAY)],
-    )?;
+    let rows = client.query_typed(sql, &[(&names, Type::TEXT_ARRAY)])?;
     let stored: HashMap<String, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     let is_lost = |(router, epoch): &&(RouterId, i64)| stored.get(router.as_str()) != Some(epoch);
     Ok(epochs.iter().filter(is_lost).map(|(router, _)| router.clone()).collect())
 }
 
-/// Returns the time at which its owner claimed the router, if it has one, and the epoch of that claim.
+/// Returns the time at which its owner took the router, if it has one.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn since(client: &mut Client, router: &RouterId) -> Result<Option<(Timestamp, i64)>> {
-    let sql = "SELECT since, epoch FROM router_owner WHERE router_id = $1";
+pub(crate) fn since(client: &mut Client, router: &RouterId) -> Result<Option<Timestamp>> {
+    let sql = "SELECT since FROM router_owner WHERE router_id = $1";
     let row = client.query_typed_opt(sql, &[(&router.as_str(), Type::TEXT)])?;
-    row.map(|row| Ok((read_time(row.get(0))?, row.get(1)))).transpose()
+    row.map(|row| read_time(row.get(0))).transpose()
 }
 
 /// Returns the identifiers of the routers seen at each address.

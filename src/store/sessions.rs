@@ -9,7 +9,7 @@ use postgres::{Client, Transaction};
 use super::error::Result;
 use super::statement::PerRib;
 use super::time::system_time;
-use crate::model::{RibKind, RouterId, SessionState, Timestamp, cut_reason};
+use crate::model::{RibKind, RouterId, RouterRecord, SessionState, Timestamp, cut_reason};
 
 static STALE_OF_COLLECTOR: PerRib = PerRib::new(
     "UPDATE {sync} SET stale_since = now(), synced_at = NULL, updated_at = now()
@@ -55,6 +55,11 @@ pub(crate) fn begin_collector(client: &mut Client, process: &Itself, ahead: Dura
     transaction.execute_typed(
         "UPDATE bmp_sessions SET state = 'stale', since = now(), reason = 'the collector was started again'
          WHERE collector_id = $1 AND state IN ('dumping', 'up')",
+        &[(&collector, Type::TEXT)],
+    )?;
+    transaction.execute_typed(
+        "UPDATE bmp_sessions SET state = 'ended', since = now(), reason = 'the collector was started again'
+         WHERE collector_id = $1 AND state = 'standby'",
         &[(&collector, Type::TEXT)],
     )?;
     for kind in RibKind::ALL {
@@ -149,6 +154,48 @@ pub fn begin(
         "INSERT INTO bmp_sessions (session, router_id, collector_id, source, state)
          VALUES ($1::text::uuid, $2, $3, $4, 'dumping') ON CONFLICT (session) DO NOTHING",
         &[(&key, Type::TEXT), (&router.as_str(), Type::TEXT), (&collector, Type::TEXT), (&source, Type::INET)],
+    )?;
+    Ok(())
+}
+
+/// Stores the session `key` of `collector`, which stands by because `owner` has the router.
+///
+/// # Errors
+/// When a statement fails or the connection is lost.
+pub(super) fn stand_by(
+    transaction: &mut Transaction<'_>,
+    key: &str,
+    collector: &str,
+    record: &RouterRecord,
+    owner: &str,
+) -> Result<()> {
+    transaction.execute_typed(
+        "INSERT INTO bmp_sessions (session, router_id, collector_id, source, state, reason)
+         VALUES ($1::text::uuid, $2, $3, $4, 'standby', 'collector ' || $5 || ' has the router')
+         ON CONFLICT (session) DO NOTHING",
+        &[
+            (&key, Type::TEXT),
+            (&record.router.as_str(), Type::TEXT),
+            (&collector, Type::TEXT),
+            (&record.address, Type::INET),
+            (&owner, Type::TEXT),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Ends sessions that stood by: their keys, each with the reason.
+///
+/// # Errors
+/// When the statement fails or the connection is lost.
+pub(crate) fn end_standbys(client: &mut Client, ended: &[(String, String)]) -> Result<()> {
+    let keys: Vec<&str> = ended.iter().map(|(key, _)| key.as_str()).collect();
+    let reasons: Vec<&str> = ended.iter().map(|(_, reason)| cut_reason(reason)).collect();
+    client.execute_typed(
+        "UPDATE bmp_sessions AS s SET state = 'ended', since = now(), reason = ended.reason
+         FROM unnest($1::text[], $2::text[]) AS ended (session, reason)
+         WHERE s.session = ended.session::uuid AND s.state = 'standby'",
+        &[(&keys, Type::TEXT_ARRAY), (&reasons, Type::TEXT_ARRAY)],
     )?;
     Ok(())
 }

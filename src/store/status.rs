@@ -54,8 +54,10 @@ pub struct RouterStatus {
     pub first_seen: Timestamp,
     /// The start of its latest session.
     pub last_seen: Timestamp,
-    /// The collector that claimed it last.
+    /// The collector that has it.
     pub collector_id: Option<String>,
+    /// The collectors that stand by, separated by commas.
+    pub standby: Option<String>,
     /// Its state and the reason for it.
     #[serde(flatten)]
     pub(crate) standing: RouterStanding,
@@ -391,6 +393,7 @@ fn read_router(row: &Row) -> Result<RouterStatus> {
         first_seen: read_time(row.get("first_seen"))?,
         last_seen: read_time(row.get("last_seen"))?,
         collector_id: row.get("collector_id"),
+        standby: row.get("standby"),
         standing: router_state::read(row)?,
         table_count: row.get("tables"),
         synchronized: row.get("synchronized"),

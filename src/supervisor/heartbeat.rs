@@ -13,13 +13,14 @@ use super::reported::Reported;
 use crate::metrics::Meters;
 use crate::pipeline::Health;
 use crate::stop::Stop;
+use crate::store::lease::LEASE;
 use crate::store::sessions::{self, Itself};
 
 /// The interval of the heartbeat.
 const EVERY: Duration = Duration::from_secs(2);
 
 /// The time after which a heartbeat expires.
-pub(super) const AHEAD: Duration = Duration::from_secs(6);
+pub(super) const AHEAD: Duration = LEASE;
 
 /// The longest time that one round may take: a new connection and one statement have a minute and a half.
 const STANDSTILL_MAX: Duration = Duration::from_secs(120);
@@ -46,16 +47,17 @@ pub(super) fn itself(id: &str) -> Itself {
     }
 }
 
-/// Sends heartbeats until the collector stops, then revokes the last one.
-pub(super) fn run(collector: &Collector, meters: &Arc<Meters>, health: &Arc<Health>, stop: &Stop) {
+/// Sends heartbeats until everything is `written`, then revokes the last one: until then the collector keeps its routers.
+pub(super) fn run(collector: &Collector, meters: &Arc<Meters>, health: &Arc<Health>, (stop, written): (&Stop, &Stop)) {
     let pulse = meters.pulse(THREAD, STANDSTILL_MAX);
     let mut connection = Reported::new(THREAD, &collector.database_url, health, stop);
     let process = itself(&collector.id);
     let mut is_replaced = false;
-    while !stop.is_stopping() {
+    while !written.is_stopping() {
         pulse.beat();
         let began = Instant::now();
         let beat = connection.attempt(|client| sessions::heartbeat(client, &process, &collector.instance, AHEAD));
+        health.lease.note_answer(beat.is_some());
         if let Some(is_ours) = beat {
             if !is_ours && !is_replaced {
                 warn!(
@@ -66,7 +68,7 @@ pub(super) fn run(collector: &Collector, meters: &Arc<Meters>, health: &Arc<Heal
             is_replaced = !is_ours;
         }
         pulse.rest();
-        stop.wait(began + EVERY, || connection.is_worth_a_try());
+        written.wait(began + EVERY, || connection.is_worth_a_try());
     }
     if let Some(client) = connection.client() {
         // If this fails, the heartbeat expires by itself.

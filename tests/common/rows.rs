@@ -13,8 +13,8 @@ use rib_ingester::model::{
     SessionEventKind, StatisticRecord, StoredRoute, Table, Timestamp,
 };
 use rib_ingester::pipeline::{
-    Claim, ClaimRight, Claimed, Doubts, EventBatch, Existing, Notices, Ownership, Pipeline, PipelineOptions,
-    PipelineSender, Refusal, RouteChange, RouteEvent, StateBatch, StateItem, StateOp, Watching, WithdrawReason, spawn,
+    Claim, ClaimRight, Claimed, Denial, Doubts, EventBatch, Existing, Notices, Ownership, Pipeline, PipelineOptions,
+    PipelineSender, RouteChange, RouteEvent, StateBatch, StateItem, StateOp, Watching, WithdrawReason, spawn,
 };
 use rib_ingester::stop::Stop;
 use rib_ingester::store::EncodedRoute;
@@ -198,7 +198,7 @@ impl Writers {
         self.try_claim(router).unwrap()
     }
 
-    pub fn try_claim(&self, router: &str) -> Result<Claimed, Refusal> {
+    pub fn try_claim(&self, router: &str) -> Result<Claimed, Denial> {
         let (reply, answer) = crossbeam_channel::bounded(1);
         let record = record(router);
         self.sender

@@ -216,8 +216,11 @@ fn stored_events_are_found_by_the_reason_for_doubt() {
             Check { dumped_from: Some(from), ..replayed },
             false,
         ),
-        ("two collectors: one id", row(1, 3, a, at(10), now), shared, false),
-        ("two collectors: another id", row(1, 9, a, at(10), now), shared, true),
+        ("another collector: the newest says the same", row(0, 9, a, at(10), now), shared, false),
+        ("another collector: gone as well", row(1, 9, d, at(10), now), shared, false),
+        ("another collector: the route was gone", row(1, 3, a, at(10), now), shared, true),
+        ("another collector: another route", changed, shared, true),
+        ("another collector: gone since", row(0, 9, d, at(10), now), shared, true),
     ] {
         let mut transaction = client.transaction().unwrap();
         let new = events::copy_checked(&mut transaction, &["10.0.0.1"], [(row, check)].into_iter()).unwrap();

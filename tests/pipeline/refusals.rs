@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use crate::common::pg::TestDb;
 use crate::common::rows::{Writers, announce, event, session_event, table, wait_for};
 use rib_ingester::model::{AdjRibKey, Afi, PeerState, Policy, SessionEventKind, Table, View};
-use rib_ingester::pipeline::{Ownership, StateOp};
+use rib_ingester::pipeline::{Denial, Ownership, Refusal, StateOp};
 use rib_ingester::store::{Error, Recovery};
 
 /// A writer's reaction to each SQLSTATE.
@@ -318,7 +318,7 @@ fn a_refused_command_ends_its_session_and_no_other() {
     refuse(&db, "adj_rib_out_sync_status", "BEFORE UPDATE", "OLD.table_name = 'bad end'", "54000");
     refuse(&db, "routers", "BEFORE INSERT", "NEW.router_id = '10.0.0.13'", "22001");
     let writers = Writers::start(&db);
-    let refused = writers.try_claim("10.0.0.13").unwrap_err().0;
+    let Err(Denial::Refused(Refusal(refused))) = writers.try_claim("10.0.0.13") else { panic!("it is refused") };
     assert!(refused.contains("22001"), "{refused}");
     let owners: Vec<_> = (1..5).map(|i| writers.claim(&format!("10.0.0.{i}")).owner).collect();
     let of = |owner: &Arc<Ownership>, view, name: &str| {

@@ -21,5 +21,6 @@ mod sessions;
 mod take_over;
 mod tls;
 mod two_sessions;
+mod two_stations;
 mod unnamed;
 mod watching;

@@ -323,8 +323,8 @@ fn threads_besides_the_writers_report_outages_alike() {
         };
         eventually(&format!("{threads:?} to say {how}{code}"), || scene.log().log().iter().any(is_told).then_some(()));
     };
-    // Two threads need it: the first one that meets the trouble says so.
-    let of_collectors = ["heartbeat", "watch-trie"];
+    // Several threads need it: the first one that meets the trouble says so.
+    let of_collectors = ["heartbeat", "standby", "watch-trie"];
     scene.server.super_sql("rib", "REVOKE ALL ON collectors FROM rib");
     told(&of_collectors, "error database: not usable: ", "42501");
     // Another cause is another log line.

@@ -94,7 +94,10 @@ const COLUMNS: &[(&str, &str)] = &[
       as_path text, origin text, localpref bigint, med bigint, origin_asn bigint, communities_std text[], \
       communities_ext text[], communities_large text[], attrs jsonb, updated_at timestamptz !",
     ),
-    ("router_owner", "router_id text !, collector_id text !, epoch bigint !, since timestamptz !"),
+    (
+        "router_owner",
+        "router_id text !, collector_id text !, epoch bigint !, since timestamptz !, handed_to text, handed_until timestamptz",
+    ),
     (
         "collectors",
         "collector_id text !, instance uuid !, alive_until timestamptz !, started_at timestamptz !, version text !, host text, \

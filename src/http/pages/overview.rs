@@ -55,7 +55,7 @@ impl RankedState {
             RouterState::Down => "no session, no routes kept",
             RouterState::Stale => "session lost, its routes are kept for a while",
             RouterState::Isolated => "session lost with most others, its routes are kept for longer",
-            RouterState::Standby => "another collector has taken the router",
+            RouterState::Standby => "connected to a collector that is about to take the router",
             RouterState::Dumping => "the router is still sending its tables",
             RouterState::Up => "connected, all tables are there",
         }
@@ -86,6 +86,8 @@ pub(super) struct RouterLine {
     pub(super) address: Option<IpAddr>,
     pub(super) as_number: Option<i64>,
     pub(super) collector_id: Option<String>,
+    /// The collectors that stand by.
+    pub(super) standby: Option<String>,
     /// The collector that has or had the session.
     pub(super) session_collector: Option<String>,
     pub(super) standing: RankedState,
@@ -131,6 +133,7 @@ impl RouterLine {
             address: meter.and_then(RouterMeter::address).or_else(|| router.and_then(|router| router.address)),
             as_number: router.and_then(|router| router.as_number),
             collector_id: router.and_then(|router| router.collector_id.clone()),
+            standby: router.and_then(|router| router.standby.clone()),
             tables: if is_up { tables.len() as u64 } else { of_row(|row| row.table_count) },
             synchronized: if is_up { synchronized as u64 } else { of_row(|row| row.synchronized) },
             // The counters do not tell the views of one table apart.
@@ -354,6 +357,7 @@ fn row(context: &PageContext, line: &RouterLine, now: Timestamp) -> Markup {
                     @if line.name.is_some() { (line.id.as_str()) }
                     @if let Some(number) = line.as_number { " AS" (number) }
                     @if let Some(collector) = elsewhere { " at " (collector) }
+                    @if let Some(standby) = &line.standby { " stand-by " (standby) }
                 }
                 @if let Some(lost) = lost(line) { span.faint { (lost) } }
             }

@@ -17,8 +17,9 @@ impl Input {
         let mut inner = self.lock();
         let unread = inner.read - inner.taken + inner.unread_of_replay();
         // A session that was not given its router has changed nothing.
-        let is_unapplied =
-            self.owner.get().is_none() && self.router.get().is_some() && (inner.is_replay || inner.read > 0);
+        let is_unapplied = self.owner.get().is_none()
+            && self.router.get().is_some()
+            && (inner.is_replay || inner.read > 0 && !inner.is_standby);
         let is_applied = unread == 0 && skipped == 0 && !is_unapplied;
         let gap = end.consequences().gap;
         let what = match gap {

@@ -59,7 +59,7 @@ pub fn live(client: &mut Client, router: &RouterId) -> Result<Option<Live>> {
 pub(super) fn live_in(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<Option<Live>> {
     let row = transaction.query_typed_opt(
         "SELECT s.collector_id, s.source, s.state FROM bmp_sessions s JOIN collectors c USING (collector_id)
-         WHERE s.router_id = $1 AND s.state IN ('dumping', 'up') AND c.alive_until > now()
+         WHERE s.router_id = $1 AND s.state IN ('dumping', 'up', 'standby') AND c.alive_until > now()
          ORDER BY s.since DESC LIMIT 1",
         &[(&router.as_str(), Type::TEXT)],
     )?;

@@ -31,6 +31,7 @@ use rib_ingester::session::other_protocol::NotBmp;
 use rib_ingester::session::refused_connections::Refusals;
 use rib_ingester::session::registry::{ConnectionLimits, Registry};
 use rib_ingester::session::rules::{Moment, Redump, Rules};
+use rib_ingester::session::standby::Standbys;
 use rib_ingester::session::{Cause, Options, RawBytes, SessionEnd, Shared};
 use rib_ingester::stop::Stop;
 use rib_ingester::store::copy_encoding::EncodedRoute;
@@ -272,6 +273,7 @@ impl Database {
             registry: Registry::new(STALE_TIME, STALE_TIME, 1),
             refusals: Refusals::default(),
             resyncs: Resyncs::default(),
+            standbys: Standbys::default(),
             pipeline: self.pipeline.clone(),
             journal: Journal::off(),
             inputs: Arc::default(),
@@ -301,6 +303,7 @@ fn answer(item: &StateItem, held: &mut BTreeMap<Table, Routes>) {
             // A session that is gone needs no answer.
             let _ = claim.reply.send(Ok(Claimed {
                 owner,
+                taken_from: None,
                 tables: vec![TableKey::loc_rib("held", Afi::Ipv4)],
                 add_path: Vec::new(),
                 names: Vec::new(),

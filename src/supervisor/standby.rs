@@ -1,0 +1,101 @@
+//! The thread that looks, every second, which routers have changed hands or are to: those that this collector stands by
+//! for and may take, those that it has and that are handed over, and those that another collector has taken from it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::info;
+
+use super::heartbeat::Collector;
+use super::reported::Reported;
+use crate::model::RouterId;
+use crate::pipeline::Health;
+use crate::session::{Cause, SessionEnd, Shared};
+use crate::stop::wait_until;
+use crate::store::lease::{self, ClaimGround};
+use crate::store::{self, Client, owner, sessions};
+
+/// The interval between two looks.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// The number of looks after which the routers of this collector are compared with the database.
+const OWN_EVERY: u32 = 5;
+
+/// The time that sessions have to end when the collector stops.
+const END_MAX: Duration = Duration::from_secs(2);
+
+/// The longest time that one round may take: a new connection and some short statements.
+const STANDSTILL_MAX: Duration = Duration::from_secs(300);
+
+/// The thread's name, also in `pg_stat_activity`.
+pub(super) const THREAD: &str = "standby";
+
+/// Looks until the collector stops, then ends the sessions that stood by.
+pub(super) fn run(collector: &Collector, shared: &Arc<Shared>, health: &Arc<Health>) {
+    let pulse = shared.meters.pulse(THREAD, STANDSTILL_MAX);
+    let stop = &shared.stop;
+    let mut connection = Reported::new(THREAD, &collector.database_url, health, stop);
+    let mut round = 0_u32;
+    while !stop.is_stopping() {
+        pulse.beat();
+        let began = Instant::now();
+        round = round.wrapping_add(1);
+        shared.meters.process.standby_sessions.set(shared.standbys.count());
+        let is_due = round.is_multiple_of(OWN_EVERY);
+        connection.attempt(|client| look(collector, shared, health, client, is_due));
+        pulse.rest();
+        stop.wait(began + EVERY, || connection.is_worth_a_try());
+    }
+    wait_until(Instant::now() + END_MAX, || shared.standbys.count() == 0);
+    if let Some(client) = connection.client() {
+        // If this fails, the next start of the collector ends them.
+        let _ = store_ended(shared, client);
+    }
+}
+
+fn look(
+    collector: &Collector,
+    shared: &Shared,
+    health: &Health,
+    client: &mut Client,
+    is_own_due: bool,
+) -> store::Result<()> {
+    store_ended(shared, client)?;
+    let routers = shared.standbys.routers();
+    if !routers.is_empty() {
+        let names: Vec<&str> = routers.iter().map(RouterId::as_str).collect();
+        for (router, ground) in lease::grounds(client, &collector.id, &names, health.lease.may_expire())? {
+            match ground {
+                ClaimGround::Denied(_) => {}
+                ClaimGround::Taken(from) => shared.standbys.take(&router, &from),
+                ClaimGround::Own => shared.standbys.take(&router, "nobody, since no other collector has the router"),
+            }
+        }
+    }
+    for (router, taker) in lease::handed(client, &collector.id)? {
+        for connection in shared.registry.connections_of(&router) {
+            connection.ask_to_end(SessionEnd::new(Cause::HandedOver, &taker));
+        }
+    }
+    if health.lease.is_claim_waiting(lease::CLAIM_WAIT_MAX) {
+        for ended in lease::end_holders(client)? {
+            info!("database: ended {ended}, which kept a router of another collector locked");
+        }
+    }
+    if is_own_due {
+        let owners = shared.inputs.owners();
+        let epochs: Vec<_> = owners.iter().map(|owner| (owner.router.clone(), owner.epoch)).collect();
+        let taken = owner::taken(client, &epochs)?;
+        owners.iter().filter(|owner| taken.contains(&owner.router)).for_each(|owner| owner.set_lost());
+    }
+    Ok(())
+}
+
+/// Stores the ends of sessions that stood by.
+fn store_ended(shared: &Shared, client: &mut Client) -> store::Result<()> {
+    let ended = shared.standbys.take_ended();
+    if ended.is_empty() {
+        return Ok(());
+    }
+    sessions::end_standbys(client, &ended).inspect_err(|_| shared.standbys.put_back(ended))
+}
