@@ -16,6 +16,7 @@ mod load;
 mod machine;
 mod maintain;
 mod router;
+mod site;
 mod steady;
 mod stream;
 
@@ -24,6 +25,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use postgres::NoTls;
+
+use site::Site;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -99,6 +102,24 @@ enum Command {
         #[arg(long, default_value_t = 120)]
         seconds: u64,
     },
+    /// A made-up site of many routers and peers at 1/N of the largest that is known: first load, changes, truth
+    Site {
+        /// N
+        #[arg(long, default_value_t = 1_000.0)]
+        scale: f64,
+        /// Another seed, another site
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// UPDATEs per second of all routers together
+        #[arg(long, default_value_t = 2_000.0)]
+        rate: f64,
+        /// For how long routes change
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Peers whose session goes down and comes back; the session of one router does too
+        #[arg(long, default_value_t = 8)]
+        resets: u64,
+    },
     /// What programs wait for: lookups, a full table as NDJSON and for Alice-LG, with and without changes meanwhile
     Api {
         /// IPv4 routes of a Loc-RIB and of an Adj-RIB-In; a fifth as many IPv6 routes come on top
@@ -149,6 +170,9 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Events { routes } => events::run(&bench, routes),
         Command::Load { routes, readers } => load::run(&bench, routes, readers),
         Command::Maintain { rows, rate } => maintain::run(&bench, rows, rate),
+        Command::Site { scale, seed, rate, seconds, resets } => {
+            site::run(&bench, &Site { scale, seed, rate, seconds, resets })
+        }
         Command::Steady { routes, routers, rate, seconds } => steady::run(&bench, routes, routers, rate, seconds),
     }
 }

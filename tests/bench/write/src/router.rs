@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::generate::{self, Options, attribute, update};
 
 /// The BMP common header, octets.
-const HEADER: usize = 6;
+pub const HEADER: usize = 6;
 
 /// Where the BGP message of a Route Monitoring begins.
-const UPDATE: usize = HEADER + 42;
+pub const UPDATE: usize = HEADER + 42;
 
 /// Where the Peer BGP ID stands in a message that has a per-peer header.
 const PEER_BGP_ID: usize = HEADER + 30;
@@ -22,7 +22,7 @@ const TIMESTAMP: usize = HEADER + 34;
 const PEER: [u8; 4] = [192, 0, 2, 1];
 
 /// A destination that no generated table has. Its MED tells how far a router has come.
-const MARKER: [u8; 4] = [24, 240, 0, 1];
+pub const MARKER: [u8; 4] = [24, 240, 0, 1];
 
 /// The marker's destination as text.
 pub const MARKER_PREFIX: &str = "240.0.1.0/24";
@@ -162,12 +162,12 @@ pub fn close(stream: TcpStream) -> io::Result<()> {
 }
 
 /// A BMP message of version 3 around its body.
-fn bmp(kind: u8, body: &[u8]) -> Vec<u8> {
+pub fn bmp(kind: u8, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(HEADER + body.len()).expect("shorter than 4 GiB").to_be_bytes();
     [&[3][..], &length, &[kind], body].concat()
 }
 
-fn withdraw(nlri: &[u8]) -> Vec<u8> {
+pub fn withdraw(nlri: &[u8]) -> Vec<u8> {
     let length = u16::try_from(nlri.len()).expect("one prefix").to_be_bytes();
     let body = [&length[..], nlri, &[0, 0]].concat();
     let whole = u16::try_from(19 + body.len()).expect("one prefix").to_be_bytes();
@@ -175,7 +175,7 @@ fn withdraw(nlri: &[u8]) -> Vec<u8> {
 }
 
 /// Attributes and NLRI of a Route Monitoring without withdrawn routes.
-fn parts(message: &[u8]) -> (&[u8], &[u8]) {
+pub fn parts(message: &[u8]) -> (&[u8], &[u8]) {
     let length = usize::from(u16::from_be_bytes([message[UPDATE + 21], message[UPDATE + 22]]));
     message[UPDATE + 23..].split_at(length)
 }
@@ -202,13 +202,13 @@ fn with_other_med(message: &[u8], bits: u8) -> Option<Vec<u8>> {
 }
 
 /// Writes a time into the per-peer header.
-fn stamp(message: &mut [u8], at: Duration) {
+pub fn stamp(message: &mut [u8], at: Duration) {
     let seconds = u32::try_from(at.as_secs()).expect("before 2106");
     message[TIMESTAMP..TIMESTAMP + 4].copy_from_slice(&seconds.to_be_bytes());
     message[TIMESTAMP + 4..TIMESTAMP + 8].copy_from_slice(&at.subsec_micros().to_be_bytes());
 }
 
-fn cut(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+pub fn cut(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut messages = Vec::new();
     while let Some(length) = bytes.get(1..5) {
         let length = u32::from_be_bytes(length.try_into().expect("four octets"));

@@ -45,7 +45,7 @@ pub fn run(bench: &Bench, routes: usize, routers: u8, rate: u64, seconds: u64) -
         std::thread::scope(|scope| {
             let watcher = scope.spawn(|| {
                 let (started, mut client) = (Instant::now(), database.client()?);
-                watch(&mut client, &sending, |client| {
+                watch(&mut client, "current_routes", &sending, |client| {
                     if started.elapsed() >= part * u32::try_from(samples.len())? {
                         samples.push(Sample::now(client)?);
                     }

@@ -120,15 +120,16 @@ pub fn wait_for_markers(client: &mut Client, all: &[Router]) -> Result<(), Failu
 /// or a later one.
 pub type Seen = HashMap<String, Vec<(u32, Duration)>>;
 
-/// Looks for markers until `sending` is over and calls `also` each time.
+/// Looks for markers in a table until `sending` is over and calls `also` each time.
 pub fn watch(
     client: &mut Client,
+    table: &str,
     sending: &AtomicBool,
     mut also: impl FnMut(&mut Client) -> Result<(), Failure>,
 ) -> Result<Seen, Failure> {
     let look = client.prepare(&format!(
         "SELECT router_id, med, (extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000000)::bigint
-         FROM current_routes WHERE table_name = 'global' AND afi = 4 AND prefix = '{MARKER_PREFIX}'"
+         FROM {table} WHERE prefix = '{MARKER_PREFIX}'"
     ))?;
     let mut seen = Seen::new();
     loop {
