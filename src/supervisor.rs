@@ -74,6 +74,8 @@ pub enum Ending {
     Clean,
     /// Another process, described here, has taken the `COLLECTOR_ID`; unwritten input waits in the journal.
     Taken(String),
+    /// The database lacks what it had committed, as described here; the next start stores it again from the journal.
+    WentBack(String),
     /// Input was lost, or a thread ended unexpectedly.
     Failed,
 }
@@ -197,6 +199,9 @@ impl Running {
         if let Some(process) = self.operations.health.lock.taken_by() {
             return Some(Died::Taken(process));
         }
+        if let Some(what) = self.operations.health.lock.went_back() {
+            return Some(Died::WentBack(what.to_owned()));
+        }
         if self.pipeline.has_ended() {
             return Some(Died::Thread("writer".to_owned()));
         }
@@ -219,6 +224,10 @@ impl Running {
                 shared.stop.give_up();
                 Ending::Taken(start::taken_by(&settings.collector_id, &process))
             }
+            Some(Died::WentBack(what)) => {
+                shared.stop.give_up();
+                Ending::WentBack(format!("{what}: start the collector again, it goes on from there"))
+            }
         };
         spawn_deadline(&shared.stop, settings.shutdown_timeout, signals);
         readers.push(replay);
@@ -226,7 +235,7 @@ impl Running {
         let mut is_whole = join_all(readers);
         drop(shared);
         let end = pipeline.join();
-        let parked = inputs.park(&journal);
+        let parked = inputs.park(&journal, matches!(ending, Ending::WentBack(_)));
         journal::report_left(&end, parked, &journal);
         written.begin();
         // Maintenance checks for the stop between its steps. A long step is repeated by the next run. If the heartbeat
@@ -252,6 +261,8 @@ enum Died {
     Thread(String),
     /// Another process has taken the `COLLECTOR_ID`.
     Taken(String),
+    /// The database lacks what it had committed.
+    WentBack(String),
 }
 
 /// Runs until a signal asks for a stop, or `tick` returns a reason to end.
@@ -267,6 +278,7 @@ fn watch(signals: &Receiver<i32>, reload: impl Fn(), tick: impl Fn() -> Option<D
             match &died {
                 Died::Thread(name) => error!("collector: thread {name} ended by itself, stopping"),
                 Died::Taken(process) => error!("collector: its COLLECTOR_ID is taken by {process}, stopping"),
+                Died::WentBack(what) => error!("collector: {what}; stopping, to go on from the journal"),
             }
             return Some(died);
         }

@@ -26,7 +26,7 @@ pub fn run(arguments: &ServeArguments, settings: Settings) -> Result<(), Command
     let migrate = if arguments.no_migrate { Migrate::Skip } else { Migrate::First };
     match supervisor::run(&Arc::new(settings), migrate, logging) {
         Ok(Ending::Clean) => Ok(()),
-        Ok(Ending::Taken(why)) => Err(CommandError::Failed(why)),
+        Ok(Ending::Taken(why) | Ending::WentBack(why)) => Err(CommandError::Failed(why)),
         Ok(Ending::Failed) => Err(CommandError::Failed("not everything was written: see the log".to_owned())),
         Err(StartError::Configuration(why)) => Err(CommandError::Configuration(vec![why])),
         Err(StartError::Failed(why)) => Err(CommandError::Failed(why)),

@@ -228,6 +228,11 @@ impl Journal {
         !self.is_off() && (self.is_full.load(Ordering::Acquire) || used >= self.bytes_max - self.bytes_max / 20)
     }
 
+    /// Returns whether less than half of its room is left.
+    pub(crate) fn is_half_full(&self) -> bool {
+        self.counters.bytes.load(Ordering::Acquire) > self.bytes_max / 2
+    }
+
     /// Input of a session is lost.
     pub(crate) fn count_gap(&self) {
         Counters::add(&self.counters.gaps, 1);

@@ -1,6 +1,6 @@
 //! The lock that makes this process the collector of its `COLLECTOR_ID`, as far as writers have to know.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The time that the server's last answer on the lock's connection is valid. A process that was suspended has to ask
@@ -12,6 +12,8 @@ const LEASE: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub struct CollectorLock {
     state: Mutex<LockState>,
+    /// The text that says what the database lacks of what it had committed.
+    went_back: OnceLock<String>,
 }
 
 #[derive(Debug, Default)]
@@ -30,6 +32,9 @@ enum LockState {
 impl CollectorLock {
     /// Returns whether a write transaction may begin.
     pub(crate) fn may_write(&self) -> bool {
+        if self.went_back.get().is_some() {
+            return false;
+        }
         match &*self.lock() {
             LockState::Unused => true,
             LockState::Held(asked) => asked.elapsed() < LEASE,
@@ -58,6 +63,16 @@ impl CollectorLock {
             LockState::Taken(by) => Some(by.clone()),
             LockState::Unused | LockState::Held(_) | LockState::Lost => None,
         }
+    }
+
+    /// Notes that the database lacks what it had committed, described here: nothing more may be written.
+    pub(crate) fn set_went_back(&self, what: &str) {
+        let _ = self.went_back.set(what.to_owned());
+    }
+
+    /// Returns what the database lacks of what it had committed.
+    pub(crate) fn went_back(&self) -> Option<&str> {
+        self.went_back.get().map(String::as_str)
     }
 
     /// Locks the state, which a panic elsewhere leaves consistent: every change is one assignment.

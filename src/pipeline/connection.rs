@@ -80,7 +80,8 @@ impl Connection {
             | Recovery::TooLong
             | Recovery::NoPartition
             | Recovery::Duplicate
-            | Recovery::Again => {}
+            | Recovery::Again
+            | Recovery::Restart => {}
         }
         Err(Some(error))
     }
@@ -255,6 +256,7 @@ impl RetryingClient {
                 Recovery::TooLong => return Err(Failure::TooLong(error)),
                 Recovery::NoPartition => return Err(Failure::NoPartition(error)),
                 Recovery::Duplicate => return Err(Failure::Duplicate(error)),
+                Recovery::Restart => self.health.lock.set_went_back(&error.to_string()),
                 Recovery::Again | Recovery::Reconnect | Recovery::NeedsOperator => self.wait_after(&error)?,
             }
         }

@@ -26,7 +26,7 @@ use super::positions::positions_of;
 use super::refused_rows::{self, Piece, Work, Writer, rows_of};
 use crate::model::{RouterId, Table, Timestamp};
 use crate::store::events::{self, Check};
-use crate::store::journal_positions::{self, PositionOf};
+use crate::store::journal_positions::{self, Position, PositionOf};
 use crate::store::{Error, owner, partitions, sync};
 
 /// The zstd level of raw messages: a higher one gains little on messages of a few hundred bytes.
@@ -317,6 +317,8 @@ impl EventWriter {
             batch.rows[range.clone()].iter().filter(|row| batch.owners.contains_key(&row.event.table.router)).collect();
         let mut written = 0;
         let collector = self.writer.options.collector_id.clone();
+        let mut positions = if is_last { positions_of(PositionOf::History, &batch.pieces) } else { Vec::new() };
+        positions.retain(|position| batch.owners.contains_key(&position.router));
         let lost = self.writer.connection.retry(|client, attempt| {
             written = 0;
             let mut transaction = client.transaction()?;
@@ -341,12 +343,13 @@ impl EventWriter {
                 let tables = batch.tables.iter().map(|table| &**table);
                 let tables: Vec<&Table> = tables.filter(|table| batch.owners.contains_key(&table.router)).collect();
                 sync::seen_raw(&mut transaction, &tables)?;
-                let mut positions = positions_of(&batch.pieces);
-                positions.retain(|position| batch.owners.contains_key(&position.router));
                 journal_positions::put(&mut transaction, PositionOf::History, &collector, &positions)?;
             }
             attempt.commit(transaction, lost)
         })?;
+        if lost.is_empty() {
+            positions.iter().for_each(Position::commit);
+        }
         Health::count(&self.writer.health.events_written, written);
         Ok(lost)
     }

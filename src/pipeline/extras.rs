@@ -125,6 +125,11 @@ impl Extras {
         self.positions = positions;
     }
 
+    /// Notes that the transaction that wrote all of it is committed.
+    pub(super) fn committed(&self) {
+        self.positions.iter().for_each(Position::commit);
+    }
+
     /// Drops everything of these routers, except the events of their sessions.
     pub(super) fn drop_routers(&mut self, lost: &BTreeSet<RouterId>) {
         self.routers.retain(|router, _| !lost.contains(router));
@@ -222,7 +227,10 @@ impl Extras {
         }
         if !self.positions.is_empty() {
             let session = new_uuid();
-            like.push_positions(&self.collector, vec![Position { session, router, octet: 0 }]);
+            like.push_positions(
+                &self.collector,
+                vec![Position { session, router, octet: 0, committed: Arc::default() }],
+            );
         }
         like
     }
@@ -322,7 +330,9 @@ mod tests {
             extras.push_forgotten(&router, PeersOf::Router);
             extras.push_event(Some(router), event(i));
         }
-        let position = |octet| Position { session: new_uuid(), router: RouterId::new("10.0.0.1"), octet };
+        let router = RouterId::new("10.0.0.1");
+        let position =
+            |octet| Position { session: new_uuid(), router: router.clone(), octet, committed: Arc::default() };
         extras.push_positions("one", (0..5).map(position).collect());
         let (mut waiting, mut alone) = (vec![extras], Vec::new());
         while let Some(extras) = waiting.pop() {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::extras::Extras;
 use super::op::Ownership;
 use super::refused_rows::Writer;
-use crate::store::journal_positions::Position;
+use crate::store::journal_positions::{Position, PositionOf};
 
 /// Returns the position that the pieces complete, for each session that has a journal and whose router is not lost.
-pub(super) fn positions_of(pieces: &[(Arc<Ownership>, u64)]) -> Vec<Position> {
+pub(super) fn positions_of(writer: PositionOf, pieces: &[(Arc<Ownership>, u64)]) -> Vec<Position> {
     let mut of_sessions: BTreeMap<&str, (&Ownership, u64)> = BTreeMap::new();
     for (owner, upto) in pieces.iter().filter(|(owner, upto)| !owner.journal.is_empty() && *upto > 0) {
         let entry = of_sessions.entry(&owner.journal).or_insert((owner, 0));
@@ -19,6 +19,10 @@ pub(super) fn positions_of(pieces: &[(Arc<Ownership>, u64)]) -> Vec<Position> {
         session: session.to_owned(),
         router: owner.router.clone(),
         octet,
+        committed: match writer {
+            PositionOf::State => Arc::clone(&owner.progress.state.committed),
+            PositionOf::History => Arc::clone(&owner.progress.events.committed),
+        },
     };
     of_sessions.into_iter().filter(|(_, (owner, _))| !owner.is_lost()).map(position).collect()
 }

@@ -5,7 +5,7 @@
 //! State waits for the history of the same input (`lead`), so both count pieces.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 /// The number of changes and events of all sessions that are on their way to the database.
@@ -71,6 +71,8 @@ pub struct Lane {
     sent: AtomicU64,
     stored: AtomicU64,
     upto: AtomicU64,
+    /// The position in `journal_positions` that the writer's last transaction has committed.
+    pub(super) committed: Arc<AtomicU64>,
     /// Locked briefly by the thread that acknowledges and by one that is about to wait, so that no wait begins after
     /// its end.
     turn: Mutex<()>,

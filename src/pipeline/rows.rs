@@ -152,6 +152,9 @@ impl Writer {
         Health::count(&self.health.routes_deleted, done.deleted);
         if lost.is_empty() {
             noted.committed();
+            if is_last {
+                batch.extras.committed();
+            }
             options.notices.push(events);
             if is_sure && done.unexpected > 0 {
                 log::warn!("database: {} rows changed outside the collector; verifying table counts", done.unexpected);

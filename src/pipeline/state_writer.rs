@@ -31,6 +31,7 @@ use super::removals::{self, Removal, RemovalOver};
 use super::work_sharing::{HelperPool, WorkOffer};
 use crate::metrics::RouterMeter;
 use crate::model::{RouterId, new_uuid};
+use crate::store::journal_positions::PositionOf;
 use crate::store::owner::{self, Claimant, RouterClaim};
 
 /// One state writer.
@@ -300,7 +301,7 @@ impl StateWriter {
             let helpers = self.helpers.clone().share(parts, |part| self.writer.write_all(part));
             self.are_helpers_done &= self.writer.connection.while_idle(|| helpers.finish());
         }
-        let positions = if self.are_helpers_done { positions_of(&pieces) } else { Vec::new() };
+        let positions = if self.are_helpers_done { positions_of(PositionOf::State, &pieces) } else { Vec::new() };
         if ends.is_empty() && !(batch.rows.is_empty() && batch.extras.is_empty()) {
             batch.extras.push_positions(&self.writer.options.collector_id, positions);
             self.writer.write_all(batch);

@@ -37,6 +37,13 @@ const CHUNK_OVERHEAD: usize = 128;
 /// The time after which a segment whose input is stored gives way to an empty one.
 const SEGMENT_AGE_MAX: Duration = Duration::from_secs(60);
 
+/// The time for which input stays in the journal after it is stored: a stand-by that is promoted may lack the last
+/// commits. Not while the journal is more than half full.
+const KEPT_STORED: Duration = Duration::from_secs(60);
+
+/// The interval of the marks of what was stored when.
+const STORED_MARK_EVERY: Duration = Duration::from_secs(1);
+
 /// The interval of the times of receipt that are kept of input that waits.
 const MARK_EVERY_MICROS: i64 = 1_000_000;
 
@@ -83,6 +90,9 @@ struct Inner {
     marks: VecDeque<(u64, Timestamp)>,
     last_read: Instant,
     last_read_at: Option<Timestamp>,
+    /// The octets that were stored at the times of the last minute, the oldest first, and before it.
+    stored_marks: VecDeque<(Instant, u64)>,
+    stored_for_long: u64,
     /// True if an earlier process left it.
     is_replay: bool,
     /// True if nothing is kept: another collector has the router.
@@ -336,9 +346,9 @@ impl Input {
         self.room.notify_one();
     }
 
-    /// The collector ends, and this is what is left. Returns whether there was anything; an error if some of it is in
-    /// no journal.
-    pub(crate) fn park(&self) -> Result<bool, JournalError> {
+    /// The collector ends, and this is what is left. `keeps_all`: what is stored is left too, since the database has less
+    /// than it had said. Returns whether there was anything; an error if some of it is in no journal.
+    pub(crate) fn park(&self, keeps_all: bool) -> Result<bool, JournalError> {
         let mut inner = self.lock();
         self.forget_stored(&mut inner);
         if inner.fate == Fate::Dropped || self.router.get().is_none() {
@@ -346,7 +356,7 @@ impl Input {
             return Ok(false);
         }
         let stored = self.stored().unwrap_or(0);
-        if inner.stream.is_some() && stored >= inner.read {
+        if inner.stream.is_some() && stored >= inner.read && !keeps_all {
             inner.drop_stream();
         }
         let is_lost = inner.journaled < inner.read && stored < inner.read;
@@ -414,6 +424,8 @@ impl Inner {
             marks: VecDeque::new(),
             last_read: Instant::now(),
             last_read_at: None,
+            stored_marks: VecDeque::new(),
+            stored_for_long: 0,
             is_replay: false,
             is_standby: false,
             lost: None,

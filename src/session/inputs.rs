@@ -68,11 +68,11 @@ impl Inputs {
         }
     }
 
-    /// Looks at what is not stored when all sessions are over.
-    pub(crate) fn park(&self, journal: &Journal) -> Parked {
+    /// Looks at what is not stored when all sessions are over. `keeps_all`: as in [`Input::park`].
+    pub(crate) fn park(&self, journal: &Journal, keeps_all: bool) -> Parked {
         let mut parked = Parked { lost: self.given_up.load(Ordering::Acquire), ..Parked::default() };
         for input in std::mem::take(&mut *self.lock()) {
-            match input.park() {
+            match input.park(keeps_all) {
                 Ok(false) => {}
                 Ok(true) => {
                     parked.sessions += 1;

@@ -51,6 +51,8 @@ pub enum Error {
     },
     /// The database answered with something other than what was asked for.
     Unexpected(String),
+    /// The database lacks what it had committed: a stand-by was promoted before it had everything, or a backup restored.
+    WentBack(String),
 }
 
 /// The result of everything in this module.
@@ -77,6 +79,8 @@ pub enum Recovery {
     /// Anything else (disk full, read only, no privilege, a lock that someone keeps too long): send the same batch
     /// until someone fixes it.
     NeedsOperator,
+    /// The database lacks what it had committed: nothing more is written, the collector starts again from its journal.
+    Restart,
 }
 
 impl Error {
@@ -92,6 +96,7 @@ impl Error {
             | Error::Local(_)
             | Error::Unsuitable { .. }
             | Error::Unexpected(_) => Recovery::NeedsOperator,
+            Error::WentBack(_) => Recovery::Restart,
         }
     }
 
@@ -103,7 +108,12 @@ impl Error {
                 .code()
                 .is_some_and(|code| code.code().starts_with("28") || *code == SqlState::INVALID_CATALOG_NAME),
             Error::Url(_) | Error::EarlierLayout { .. } | Error::NewerSchema { .. } | Error::Unsuitable { .. } => true,
-            Error::InDoubt | Error::Local(_) | Error::NoAnswer(_) | Error::Locked(_) | Error::Unexpected(_) => false,
+            Error::InDoubt
+            | Error::Local(_)
+            | Error::NoAnswer(_)
+            | Error::Locked(_)
+            | Error::Unexpected(_)
+            | Error::WentBack(_) => false,
         }
     }
 
@@ -124,7 +134,8 @@ impl Error {
             | Error::Local(_)
             | Error::Locked(_)
             | Error::Unsuitable { .. }
-            | Error::Unexpected(_) => false,
+            | Error::Unexpected(_)
+            | Error::WentBack(_) => false,
         }
     }
 
@@ -153,7 +164,8 @@ impl Error {
             | Error::NoAnswer(_)
             | Error::Locked(_)
             | Error::Unsuitable { .. }
-            | Error::Unexpected(_) => None,
+            | Error::Unexpected(_)
+            | Error::WentBack(_) => None,
         }
     }
 }
@@ -215,6 +227,7 @@ impl fmt::Display for Error {
             Error::NoAnswer(what) | Error::Locked(what) => f.write_str(what),
             Error::Unsuitable { found, remedy } => write!(f, "{found}: {remedy}"),
             Error::Unexpected(what) => write!(f, "unexpected answer of the database: {what}"),
+            Error::WentBack(what) => write!(f, "the database lacks what it had committed: {what}"),
         }
     }
 }
@@ -250,7 +263,8 @@ impl std::error::Error for Error {
             | Error::NoAnswer(_)
             | Error::Locked(_)
             | Error::Unsuitable { .. }
-            | Error::Unexpected(_) => None,
+            | Error::Unexpected(_)
+            | Error::WentBack(_) => None,
         }
     }
 }

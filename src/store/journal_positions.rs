@@ -1,11 +1,13 @@
 //! `journal_positions`: how far the input of each session is stored.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use postgres::types::Type;
 use postgres::{Client, Transaction};
 
-use super::error::Result;
+use super::error::{Error, Result};
 use super::time::system_time;
 use crate::model::{RouterId, Timestamp};
 
@@ -22,7 +24,7 @@ pub(crate) enum PositionOf {
 }
 
 /// The position of one session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Position {
     /// The session in the journal.
     pub(crate) session: String,
@@ -30,6 +32,15 @@ pub(crate) struct Position {
     pub(crate) router: RouterId,
     /// The octets of input whose changes are all stored.
     pub(crate) octet: u64,
+    /// The octet at which the last transaction of this writer that was committed has left it; 0 before the first one.
+    pub(crate) committed: Arc<AtomicU64>,
+}
+
+impl Position {
+    /// Notes that the transaction that moves it is committed.
+    pub(crate) fn commit(&self) {
+        self.committed.fetch_max(self.octet, Ordering::AcqRel);
+    }
 }
 
 /// The stored positions of a session; `None` where no row is stored.
@@ -62,7 +73,8 @@ impl PositionOf {
 /// Moves positions; each session is in the list once.
 ///
 /// # Errors
-/// When the statement fails or the connection is lost.
+/// When the statement fails or the connection is lost; [`Error::WentBack`]: the database has a position that is before
+/// the one that it had committed.
 pub(crate) fn put(
     transaction: &mut Transaction<'_>,
     of: PositionOf,
@@ -75,7 +87,9 @@ pub(crate) fn put(
     let sessions: Vec<&str> = positions.iter().map(|position| position.session.as_str()).collect();
     let octets: Vec<i64> = positions.iter().map(|position| i64::try_from(position.octet).unwrap_or(i64::MAX)).collect();
     let routers: Vec<&str> = positions.iter().map(|position| position.router.as_str()).collect();
-    transaction.execute_typed(
+    let committed = |position: &Position| i64::try_from(position.committed.load(Ordering::Acquire)).unwrap_or(i64::MAX);
+    let committed: Vec<i64> = positions.iter().map(committed).collect();
+    let back = transaction.query_typed(
         include_str!("../../sql/statements/put_journal_positions.sql"),
         &[
             (&sessions, Type::TEXT_ARRAY),
@@ -83,9 +97,16 @@ pub(crate) fn put(
             (&routers, Type::TEXT_ARRAY),
             (&of.as_str(), Type::TEXT),
             (&collector, Type::TEXT),
+            (&committed, Type::INT8_ARRAY),
         ],
     )?;
-    Ok(())
+    match back.first() {
+        None => Ok(()),
+        Some(row) => {
+            let (router, has, had): (&str, i64, i64) = (row.get(0), row.get(1), row.get(2));
+            Err(Error::WentBack(format!("input of router {router} is stored up to octet {has}, and was up to {had}")))
+        }
+    }
 }
 
 /// Returns the positions of all sessions of a collector.

@@ -181,7 +181,8 @@ fn read_by_bgpdump(file: &str) -> Option<Vec<String>> {
 
 /// The same by bgpkit's parser, with all communities.
 fn read_by_bgpkit(files: &[&str]) -> Option<Vec<Vec<String>>> {
-    const RELEASE: &str = "pybgpkit-parser==0.18.0";
+    // The newest one that need not be compiled.
+    const RELEASE: &str = "pybgpkit-parser==0.6.2";
     const SCRIPT: &str = "import sys, pybgpkit_parser
 for element in pybgpkit_parser.Parser(url=sys.argv[1]):
     if element.elem_type == 'A':
@@ -193,10 +194,12 @@ for element in pybgpkit_parser.Parser(url=sys.argv[1]):
     let python = folder.join("bin/python");
     if !folder.join("installed").exists() {
         let made = Command::new("python3").args(["-m", "venv"]).arg(&folder).output();
-        let installed = made
-            .ok()
-            .filter(|output| output.status.success())
-            .and_then(|_| Command::new(folder.join("bin/pip")).args(["install", "--quiet", RELEASE]).output().ok());
+        let installed = made.ok().filter(|output| output.status.success()).and_then(|_| {
+            Command::new(folder.join("bin/pip"))
+                .args(["install", "--quiet", "--only-binary", ":all:", RELEASE])
+                .output()
+                .ok()
+        });
         if !installed.is_some_and(|output| output.status.success()) {
             println!("skipped: {RELEASE} cannot be installed here");
             return None;

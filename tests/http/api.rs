@@ -77,7 +77,7 @@ fn dechunked(body: &str) -> (String, bool) {
 #[test]
 fn the_api_answers_json_and_problems() {
     let db = TestDb::migrated();
-    let mut ingester = Ingester::start(&db.url(), &[]);
+    let mut ingester = Ingester::start(&db.url(), &[("API_RATE", "10000")]);
     db.client().batch_execute(ROUTES).unwrap();
     let http = ingester.http();
 
@@ -148,7 +148,7 @@ fn the_api_answers_json_and_problems() {
 #[test]
 fn routes_by_filter_by_page_and_by_line() {
     let db = TestDb::migrated();
-    let mut ingester = Ingester::start(&db.url(), &[]);
+    let mut ingester = Ingester::start(&db.url(), &[("API_RATE", "10000")]);
     db.client().batch_execute(ROUTES).unwrap();
     db.client().batch_execute(SYNC).unwrap();
     let http = ingester.http();

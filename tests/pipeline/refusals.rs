@@ -75,7 +75,8 @@ fn temporary_refusals_are_retried_and_nothing_is_lost() {
             | Recovery::Duplicate
             | Recovery::BadRow
             | Recovery::RowOrStatement
-            | Recovery::TooLong => false,
+            | Recovery::TooLong
+            | Recovery::Restart => false,
         };
         if !passes {
             continue;

@@ -197,8 +197,8 @@ fn a_router_that_moved_leaves_no_gap_if_all_is_stored() {
 fn what_the_database_lost_is_stored_again_or_a_gap() {
     const MANY: u32 = 6_000;
     let (db, state_dir) = (TestDb::create(), Folder::new());
-    // Segments of 256 KiB.
-    let settings = [("STATE_DIR", state_dir.path().to_str().unwrap()), ("JOURNAL_MAX_BYTES", "100000000")];
+    // Segments of 256 KiB, and more than half full: what is stored goes at once.
+    let settings = [("STATE_DIR", state_dir.path().to_str().unwrap()), ("JOURNAL_MAX_BYTES", "1000000")];
     let ingester = Ingester::start(&db.url(), &settings);
     let mut router = ingester.connect();
     let peer = Peer::loc_rib(ROUTER);
@@ -242,5 +242,70 @@ fn what_the_database_lost_is_stored_again_or_a_gap() {
         told.len() == 1 && told[0].starts_with("the database has lost what it had stored: octets 10 to "),
         "{told:?}"
     );
+    assert!(ingester.stop().success());
+}
+
+/// Another server answers while the collector runs, and lacks the last commits: two changes of a router that goes on, and
+/// the last one of a router that is silent from then on.
+#[test]
+fn what_a_promoted_stand_by_lacks_is_stored_again() {
+    const OTHER: &str = "10.255.0.2";
+    let (db, state_dir) = (TestDb::create(), Folder::new());
+    let settings = [("STATE_DIR", state_dir.path().to_str().unwrap())];
+    let ingester = Ingester::start(&db.url(), &settings);
+    let routers = [ROUTER, OTHER].map(|address| {
+        let mut router = ingester.connect();
+        let peer = Peer::loc_rib(address);
+        router.send(&bmp::initiation(address.as_bytes(), b""));
+        router.send(&bmp::peer_up(peer, &Open::of(64_500, address), Some("global")));
+        router.send(&change(peer, 0)).send(&bmp::route_monitoring(peer, &bmp::end_of_rib_ipv4()));
+        (router, peer)
+    });
+    let events = "SELECT router_id, med FROM route_events ORDER BY router_id, router_time";
+    let settled = "SELECT count(*), count(*) FILTER (WHERE writer = 'state') FROM journal_positions";
+    let positions = "SELECT session::text, writer, octet FROM journal_positions ORDER BY session, writer";
+    eventually_equal(vec![format!("{ROUTER}|0"), format!("{OTHER}|0")], || db.rows(events));
+    eventually_equal(vec!["4|2".to_owned()], || db.rows(settled));
+    let settled = || {
+        let before = db.rows(positions);
+        let one_each = "SELECT count(*) FROM journal_positions GROUP BY session HAVING min(octet) = max(octet)";
+        (db.rows(one_each) == ["2", "2"]).then_some(before)
+    };
+    let then = eventually("both writers to be at the same octet", settled);
+    let [(mut router, peer), (mut silent, its_peer)] = routers;
+    router.send(&change(peer, 1)).send(&change(peer, 2));
+    silent.send(&change(its_peer, 1));
+    let all = [
+        format!("{ROUTER}|0"),
+        format!("{ROUTER}|1"),
+        format!("{ROUTER}|2"),
+        format!("{OTHER}|0"),
+        format!("{OTHER}|1"),
+    ];
+    eventually_equal(all.to_vec(), || db.rows(events));
+    eventually("both writers again", || settled().filter(|now| now.iter().zip(&then).all(|(now, then)| now != then)));
+    let back: String = then
+        .iter()
+        .map(|row| {
+            let [session, writer, octet] = row.split('|').collect::<Vec<_>>().try_into().unwrap();
+            format!("UPDATE journal_positions SET octet = {octet} WHERE session = '{session}' AND writer = '{writer}';")
+        })
+        .collect();
+    let lose = "DELETE FROM route_events WHERE med > 0; UPDATE current_routes SET med = 0";
+    db.client().batch_execute(&format!("BEGIN; {lose}; {back} COMMIT")).unwrap();
+    router.send(&change(peer, 3));
+    let (status, log) = ingester.ended();
+    assert_eq!(status.code(), Some(1));
+    assert!(
+        log.iter().any(|line| line.contains("the database lacks what it had committed: input of router")),
+        "{log:?}"
+    );
+    let ingester = Ingester::start(&db.url(), &settings);
+    let mut want = all.to_vec();
+    want.insert(3, format!("{ROUTER}|3"));
+    eventually_equal(want, || db.rows(events));
+    let routes = "SELECT router_id, med FROM current_routes ORDER BY router_id";
+    eventually_equal(vec![format!("{ROUTER}|3"), format!("{OTHER}|1")], || db.rows(routes));
+    assert_eq!(db.rows("SELECT FROM session_events WHERE kind = 'gap'").len(), 0);
     assert!(ingester.stop().success());
 }

@@ -78,8 +78,8 @@ impl Scene {
         self.router = Some(router);
     }
 
-    /// The whole table in this generation, in which one prefix is missing.
-    fn generation(&mut self, generation: u32) {
+    /// The announcements of the whole table in this generation, in which one prefix is missing.
+    fn announcements(&self, generation: u32) -> Vec<u8> {
         let mut bytes = Vec::new();
         for first in (0..TABLE).step_by(usize::try_from(PER_UPDATE).unwrap()) {
             let there = (first..first + PER_UPDATE).filter(|number| generation == 0 || *number != generation % TABLE);
@@ -88,6 +88,12 @@ impl Scene {
             let attributes = Attributes { med: Some(generation), ..Attributes::path(&[64_500, 64_501]) };
             bytes.extend(bmp::route_monitoring(self.peer, &bmp::announce(&attributes, "192.0.2.1", &prefixes)));
         }
+        bytes
+    }
+
+    /// The router announces its table anew, in this generation.
+    fn generation(&mut self, generation: u32) {
+        let mut bytes = self.announcements(generation);
         if generation > 0 {
             let gone = prefix(generation % TABLE);
             bytes.extend(bmp::route_monitoring(self.peer, &bmp::withdraw(&[&gone])));
@@ -241,6 +247,48 @@ fn a_standby_that_takes_over() {
     scene.churn(10);
     scene.is_whole();
     scene.are_over(1);
+    scene.stop();
+}
+
+/// It is promoted without what was committed since it was cut off: the collector ends, and its next start stores that
+/// again.
+#[test]
+fn a_standby_that_lacks_the_last_commits() {
+    let server = Server::start("", &[]);
+    let standby = server.standby();
+    let both = format!("127.0.0.1:{},127.0.0.1:{}/", server.port(), standby.port());
+    let url = server.url.replace(&format!("127.0.0.1:{}/", server.port()), &both);
+    let url = format!("{url}?target_session_attrs=read-write");
+    let mut scene = Scene::new(server, &url);
+    scene.churn(5);
+    scene.is_whole();
+    let events = "SELECT count(*) FROM route_events";
+    eventually_equal(scene.server.super_sql("rib", events), || standby.super_sql("rib", events));
+    standby.super_sql("postgres", "ALTER SYSTEM SET primary_conninfo = ''");
+    standby.super_sql("postgres", "SELECT pg_reload_conf()");
+    let receivers = "SELECT count(*) FROM pg_stat_replication";
+    eventually_equal("0".to_owned(), || scene.server.super_sql("postgres", receivers));
+    scene.churn(5);
+    scene.is_whole();
+    scene.server.shut_down(Shutdown::Immediate);
+    assert_eq!(standby.super_sql("postgres", "SELECT pg_promote()"), "t");
+    scene.server = standby;
+    let lost = u64::from(5 * TABLE);
+    let has = u64::from(TABLE * (scene.generation + 1)) - lost;
+    assert_eq!(scene.server.super_sql("rib", events), has.to_string());
+    scene.churn(1);
+    let (status, log) = scene.ingester.take().unwrap().ended();
+    assert_eq!(status.code(), Some(1));
+    assert!(log.iter().any(|line| line.contains("the database lacks what it had committed")), "{log:?}");
+    scene.start(&url);
+    // The router dumps what it has.
+    scene.connect();
+    let dump = [scene.announcements(scene.generation), bmp::route_monitoring(scene.peer, &bmp::end_of_rib_ipv4())];
+    scene.router.as_mut().unwrap().send(&dump.concat());
+    let synced = "SELECT count(*) FROM rib_sync_status WHERE synced_at IS NOT NULL";
+    eventually_equal("1".to_owned(), || scene.server.super_sql("rib", synced));
+    scene.churn(5);
+    scene.is_whole();
     scene.stop();
 }
 

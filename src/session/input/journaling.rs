@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::super::end::{Cause, SessionEnd};
-use super::{Fate, Inner, Input, KEPT_MAX, memory_of};
+use super::{Fate, Inner, Input, KEPT_MAX, KEPT_STORED, STORED_MARK_EVERY, memory_of};
 use crate::journal::{Checkpoint, Chunk, Stream};
 
 /// The time that the database has to take input that the journal refuses.
@@ -72,10 +72,27 @@ impl Input {
         }
         if inner.fate == Fate::Complete && stored >= inner.read {
             inner.forget_all();
-        } else if let Some(stream) = &mut inner.stream
-            && let Err(error) = stream.release(stored, self.acknowledged())
+            return;
+        }
+        let released = if self.journal.is_half_full() { stored } else { inner.stored_for_long(stored) };
+        if let Some(stream) = &mut inner.stream
+            && let Err(error) = stream.release(released, self.acknowledged())
         {
             log::error!("journal: {}: {error}", stream.folder().display());
         }
+    }
+}
+
+impl Inner {
+    /// Notes what is stored now. Returns the octets that have been stored for [`KEPT_STORED`].
+    fn stored_for_long(&mut self, stored: u64) -> u64 {
+        if self.stored_marks.back().is_none_or(|(at, octets)| *octets < stored && at.elapsed() >= STORED_MARK_EVERY) {
+            self.stored_marks.push_back((Instant::now(), stored));
+        }
+        while let Some((_, octets)) = self.stored_marks.front().filter(|(at, _)| at.elapsed() >= KEPT_STORED) {
+            self.stored_for_long = *octets;
+            self.stored_marks.pop_front();
+        }
+        self.stored_for_long
     }
 }
