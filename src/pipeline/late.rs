@@ -1,22 +1,42 @@
-//! Events that are left when another collector takes their router. Nothing more may be written of it, and the other
-//! collector's dump has what became of the routes: a row `gap` just before its claim reports the events, and they are
-//! counted.
+//! Input that is left when another collector takes its router. Nothing more may be written of the router, and the other
+//! collector's dump has what became of the routes: rows `gap` are dated just before its claim, so that its dump ends them.
 
 use super::health::Health;
+use super::op::Refusal;
 use super::refused_rows::Writer;
-use crate::model::{RouterId, Timestamp};
+use crate::model::{RouterId, SessionEvent, SessionEventKind, Timestamp};
 use crate::store::{owner, sync};
 
-/// Records that `events` of a router are lost. `None`: the shutdown grace period is over.
-pub(super) fn tell_gap(writer: &mut Writer, router: &RouterId, events: usize) -> Option<()> {
+/// Records that `events` of a router that another collector has taken are lost, and counts them.
+///
+/// # Errors
+/// The database refuses the row; `None`: the shutdown grace period is over.
+pub(super) fn tell_events(writer: &mut Writer, router: &RouterId, events: usize) -> Result<(), Option<Refusal>> {
     let reason = format!("{events} events could not be stored before another collector took the router");
     log::warn!("router {router}: {reason}");
     Health::count(&writer.health.events_lost, u64::try_from(events).unwrap_or(u64::MAX));
-    let rows = writer.connection.retry_forever(|client| {
-        let from = owner::since(client, router)?.unwrap_or_else(Timestamp::now);
-        let before = Timestamp::from_unix_micros(from.unix_micros() - 1);
-        sync::insert_gap(client, router, before, &reason, events)
+    let gap = SessionEvent {
+        kind: SessionEventKind::Gap,
+        table_name: None,
+        peer_address: None,
+        afi: None,
+        reason: Some(reason),
+        routes: i64::try_from(events).ok(),
+    };
+    tell_gap(writer, router, &gap)
+}
+
+/// Records that input of a router is lost: before another collector took the router, if one has it.
+///
+/// # Errors
+/// The database refuses the row; `None`: the shutdown grace period is over.
+pub(super) fn tell_gap(writer: &mut Writer, router: &RouterId, gap: &SessionEvent) -> Result<(), Option<Refusal>> {
+    let collector = writer.options.collector_id.clone();
+    let rows = writer.command(router, |client, _| {
+        let taken = owner::taken_at(client, router, &collector)?;
+        let before = taken.map(|at| Timestamp::from_unix_micros(at.unix_micros() - 1));
+        sync::insert_event(client, router, gap, before)
     })?;
     writer.options.notices.push(rows);
-    Some(())
+    Ok(())
 }

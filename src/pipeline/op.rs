@@ -128,7 +128,7 @@ pub enum StateItem {
     Claim(Claim),
     /// Changes of one session, in order.
     Batch(StateBatch),
-    /// A row of `session_events` that belongs to no router's session: refused connections, isolation.
+    /// A row of `session_events` that belongs to no session that may write its router: refused connections, gaps.
     Note(Option<RouterId>, SessionEvent),
 }
 

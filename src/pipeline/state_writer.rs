@@ -23,6 +23,7 @@ use super::batch::Batch;
 use super::batch_sizer::BatchSizer;
 use super::ends::{Down, Start};
 use super::health::Health;
+use super::late;
 use super::lead::{self, Hurry, Lead};
 use super::op::{Claim, ClaimRight, Claimed, Denial, Ownership, StateBatch, StateItem, StateOp};
 use super::positions::positions_of;
@@ -30,7 +31,7 @@ use super::refused_rows::Writer;
 use super::removals::{self, Removal, RemovalOver};
 use super::work_sharing::{HelperPool, WorkOffer};
 use crate::metrics::RouterMeter;
-use crate::model::{RouterId, new_uuid};
+use crate::model::{RouterId, SessionEventKind, new_uuid};
 use crate::store::journal_positions::PositionOf;
 use crate::store::owner::{self, Claimant, RouterClaim};
 
@@ -216,6 +217,11 @@ impl StateWriter {
         match item {
             StateItem::Claim(claim) => self.claim(&claim),
             StateItem::Batch(batch) => self.take_batch(batch),
+            StateItem::Note(Some(router), gap) if gap.kind == SessionEventKind::Gap => {
+                self.flush();
+                // What the database refuses is logged; what is given up is counted.
+                let _ = late::tell_gap(&mut self.writer, &router, &gap);
+            }
             StateItem::Note(router, event) => self.batch.push_event(router, event),
         }
     }

@@ -209,7 +209,7 @@ impl Connection {
     }
 
     /// Begins to probe whether the router is alive, unless a probe is running.
-    pub(super) fn probe(&self) {
+    pub(crate) fn probe(&self) {
         let mut since = lock(&self.probed_since);
         if since.is_none() {
             *since = Some(Instant::now());

@@ -180,13 +180,13 @@ fn outdated(client: &mut impl GenericClient, sql: &str, epochs: &[(RouterId, i64
     Ok(epochs.iter().filter(is_lost).map(|(router, _)| router.clone()).collect())
 }
 
-/// Returns the time at which its owner took the router, if it has one.
+/// Returns the time at which another collector than this one took the router, if one has it.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub(crate) fn since(client: &mut Client, router: &RouterId) -> Result<Option<Timestamp>> {
-    let sql = "SELECT since FROM router_owner WHERE router_id = $1";
-    let row = client.query_typed_opt(sql, &[(&router.as_str(), Type::TEXT)])?;
+pub(crate) fn taken_at(client: &mut Client, router: &RouterId, collector: &str) -> Result<Option<Timestamp>> {
+    let sql = "SELECT since FROM router_owner WHERE router_id = $1 AND collector_id <> $2";
+    let row = client.query_typed_opt(sql, &[(&router.as_str(), Type::TEXT), (&collector, Type::TEXT)])?;
     row.map(|row| read_time(row.get(0))).transpose()
 }
 

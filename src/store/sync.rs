@@ -15,7 +15,7 @@ use super::table_columns::read_afi;
 use super::table_columns::{TableColumns, read_view};
 use super::table_names;
 use super::time::system_time;
-use crate::model::{Afi, RibKind, RouterId, SessionEvent, SessionEventKind, Table, TableKey, Timestamp, cut_reason};
+use crate::model::{Afi, RibKind, RouterId, SessionEvent, Table, TableKey, Timestamp, cut_reason};
 
 /// The longest time counting one table may take, independent of the limit for a writer's other statements.
 const COUNT_TIMEOUT: &str = "10min";
@@ -304,28 +304,18 @@ pub fn notify(client: &mut impl GenericClient, events: &[i64]) -> Result<()> {
     Ok(())
 }
 
-/// Records that events of a router are lost: history is incomplete from `from` on, until a table's next dump is
-/// complete. Returns the numbers of the rows.
+/// Stores a row of `session_events` about a router, dated `at` or now. Returns the numbers of the rows.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn insert_gap(
+pub fn insert_event(
     client: &mut Client,
     router: &RouterId,
-    from: Timestamp,
-    reason: &str,
-    events: usize,
+    event: &SessionEvent,
+    at: Option<Timestamp>,
 ) -> Result<Vec<i64>> {
-    let event = SessionEvent {
-        kind: SessionEventKind::Gap,
-        table_name: None,
-        peer_address: None,
-        afi: None,
-        reason: Some(reason.to_owned()),
-        routes: i64::try_from(events).ok(),
-    };
     let mut transaction = client.transaction()?;
-    let rows = insert_events_at(&mut transaction, &[(Some(router), &event)], Some(system_time(from)))?;
+    let rows = insert_events_at(&mut transaction, &[(Some(router), event)], at.map(system_time))?;
     transaction.commit()?;
     Ok(rows)
 }

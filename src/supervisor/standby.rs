@@ -21,6 +21,10 @@ const EVERY: Duration = Duration::from_secs(1);
 /// The number of looks after which the routers of this collector are compared with the database.
 const OWN_EVERY: u32 = 5;
 
+/// The age up to which a session that stands by elsewhere is a reason to find out whether the router is still connected
+/// here: some looks.
+const PROBE_TIME: Duration = Duration::from_secs(5);
+
 /// The time that sessions have to end when the collector stops.
 const END_MAX: Duration = Duration::from_secs(2);
 
@@ -76,6 +80,10 @@ fn look(
         for connection in shared.registry.connections_of(&router) {
             connection.ask_to_end(SessionEnd::new(Cause::HandedOver, &taker));
         }
+    }
+    // A router that has moved, or was switched off and on, may not have closed its session here.
+    for router in lease::connected_elsewhere(client, &collector.id, PROBE_TIME)? {
+        shared.registry.connections_of(&router).iter().for_each(|connection| connection.probe());
     }
     if health.lease.is_claim_waiting(lease::CLAIM_WAIT_MAX) {
         for ended in lease::end_holders(client)? {

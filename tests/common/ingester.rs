@@ -302,6 +302,18 @@ impl FakeRouter {
             .sum()
     }
 
+    /// The seconds until the collector's kernel next asks whether this end is alive.
+    pub fn keepalive(&self) -> Option<f64> {
+        let (ours, theirs) = (self.stream.local_addr().unwrap().port(), self.stream.peer_addr().unwrap().port());
+        let (local, remote) = (format!(":{theirs:04X}"), format!(":{ours:04X}"));
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let mut connections = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let fields = connections.find(|fields| fields[1].ends_with(&local) && fields[2].ends_with(&remote))?;
+        // Timer 2 is that of the keepalive; its time is in hundredths of a second.
+        let ticks = fields[5].strip_prefix("02:")?;
+        Some(f64::from(u32::from_str_radix(ticks, 16).unwrap()) / 100.0)
+    }
+
     /// Returns whether the collector has closed the connection.
     pub fn is_closed(&mut self) -> bool {
         use std::io::Read;

@@ -41,9 +41,16 @@ impl Lab {
 
     /// These routers, each with a BMP session to the collector.
     pub fn start(collector: SocketAddr, routers: &[&str], views: Views) -> Lab {
-        let folder = std::env::temp_dir().join(format!("rib-ingester-lab-{}-{}", std::process::id(), collector.port()));
+        Lab::start_at(&[collector], routers, views)
+    }
+
+    /// These routers, each with a BMP session to each of the collectors; not BIRD, if they are several.
+    pub fn start_at(collectors: &[SocketAddr], routers: &[&str], views: Views) -> Lab {
+        let port = collectors[0].port();
+        let folder = std::env::temp_dir().join(format!("rib-ingester-lab-{}-{port}", std::process::id()));
         let lab = Lab { folder, views };
-        let routers: Vec<String> = routers.iter().map(|router| format!("{router}={collector}")).collect();
+        let stations = collectors.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(",");
+        let routers: Vec<String> = routers.iter().map(|router| format!("{router}={stations}")).collect();
         lab.run(&["up"], &routers.iter().map(String::as_str).collect::<Vec<_>>());
         lab
     }

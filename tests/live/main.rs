@@ -7,3 +7,4 @@ mod adj_rib;
 mod documented;
 mod registry;
 mod routers;
+mod stations;

@@ -83,7 +83,7 @@ fn the_database_holds_what_the_routers_report() {
 }
 
 /// Waits until both Loc-RIBs equal their rows. Asks again each time, since the routers themselves are still at work.
-fn agree(lab: &Lab, db: &TestDb, after: &str) {
+pub fn agree(lab: &Lab, db: &TestDb, after: &str) {
     for (router, router_id) in [("frr10", FRR), ("gobgp", GOBGP)] {
         let mut last = String::new();
         let started = std::time::Instant::now();
@@ -101,7 +101,7 @@ fn agree(lab: &Lab, db: &TestDb, after: &str) {
 }
 
 /// The latest event of every Loc-RIB route that is an announcement is a row, with the same attributes, and the reverse.
-fn history_ends_in_the_present(db: &TestDb) {
+pub fn history_ends_in_the_present(db: &TestDb) {
     let columns = "router_id, table_name, afi, prefix, nexthop, as_path, origin, localpref, med, origin_asn, \
                    communities_std, communities_ext, communities_large, attrs";
     let key = "router_id, table_name, afi, prefix, coalesce(path_id, 0)";

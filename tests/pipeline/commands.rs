@@ -11,8 +11,8 @@ use crate::common::rows::{Writers, announce, nlri, route, session_event, table, 
 use postgres::Client;
 use postgres::fallible_iterator::FallibleIterator;
 use rib_ingester::model::{
-    AdjRibKey, Afi, Asn, PeerIds, PeerRecord, PeerState, Policy, RouterId, SessionEventKind, Table, TableKey,
-    Timestamp, View,
+    AdjRibKey, Afi, Asn, PeerIds, PeerRecord, PeerState, Policy, RouterId, SessionEvent, SessionEventKind, Table,
+    TableKey, Timestamp, View,
 };
 use rib_ingester::pipeline::{Existing, PeersOf, RouteChange, StateOp};
 use rib_ingester::store::sync;
@@ -263,7 +263,9 @@ fn each_committed_event_is_one_notice() {
     // A gap is an event like any other, at a time of its own.
     let from = Timestamp::from_unix_micros(1_700_000_000_000_000);
     let router = RouterId::new(&long("\u{1}", 2000));
-    events.extend(sync::insert_gap(&mut db.client(), &router, from, &long("\u{1}", 2000), 7).unwrap());
+    let gap = session_event(SessionEventKind::Gap, None);
+    let gap = SessionEvent { reason: Some(long("\u{1}", 2000)), routes: Some(7), ..gap };
+    events.extend(sync::insert_event(&mut db.client(), &router, &gap, Some(from)).unwrap());
     let gap = "SELECT extract(epoch FROM event_time)::bigint, kind, octet_length(reason), routes FROM session_events WHERE kind = 'gap'";
     assert_eq!(db.rows(gap), ["1700000000|gap|1000|7"]);
     events.sort_unstable();

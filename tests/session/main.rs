@@ -18,6 +18,8 @@ mod limits;
 mod md5;
 mod poison;
 mod sessions;
+mod station_scene;
+mod stations_at_random;
 mod take_over;
 mod tls;
 mod two_sessions;

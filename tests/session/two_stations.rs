@@ -1,211 +1,11 @@
 //! One router with two stations: two collectors on one database, of which one has the router and the other stands by.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::collections::BTreeMap;
 use std::process::{Command, Output};
-use std::time::Instant;
 
-use crate::common::bmp::{self, Attributes, Open, Peer};
-use crate::common::ingester::{FakeRouter, Ingester, eventually, eventually_equal};
+use crate::common::ingester::{eventually, eventually_equal};
 use crate::common::pg::TestDb;
-
-const ROUTER: &str = "10.255.0.1";
-const NAMES: [&str; 2] = ["one", "two"];
-
-/// The longest time that a take-over may take, seconds.
-const TAKE_OVER_MAX: u64 = 10;
-
-fn prefix(number: u32) -> String {
-    format!("10.{}.{}.0/24", number >> 8, number & 0xff)
-}
-
-/// A router that reports its Loc-RIB to two stations, and connects again where it was cut off.
-struct Router {
-    /// The MED of each route, and the second in which it was learned.
-    routes: BTreeMap<u32, (u32, u32)>,
-    /// A different MED for each change: an event that is stored twice shows.
-    med: u32,
-    /// The second of its time stamps; 0: it sends none.
-    clock: u32,
-    links: [Option<FakeRouter>; 2],
-    /// The number of sessions with each station.
-    sessions: [u32; 2],
-}
-
-impl Router {
-    fn new(has_clock: bool) -> Router {
-        let clock = if has_clock { 1_790_000_000 } else { 0 };
-        let routes = (0..50).map(|number| (number, (0, clock))).collect();
-        Router { routes, med: 0, clock, links: [None, None], sessions: [0, 0] }
-    }
-
-    fn peer(&self) -> Peer {
-        Peer::loc_rib(ROUTER).at(self.clock)
-    }
-
-    fn announcement(&self, number: u32) -> Vec<u8> {
-        let (med, second) = self.routes[&number];
-        let attributes = Attributes { med: Some(med), ..Attributes::path(&[64_500, 64_501]) };
-        bmp::route_monitoring(self.peer().at(second), &bmp::announce(&attributes, "192.0.2.1", &[&prefix(number)]))
-    }
-
-    /// Connects to a station and sends it the dump.
-    fn connect(&mut self, station: usize, collector: &Ingester) {
-        let mut link = collector.connect();
-        link.send_or_be_cut(&bmp::initiation(b"edge1", b""));
-        link.send_or_be_cut(&bmp::peer_up(self.peer(), &Open::of(64_500, ROUTER), Some("global")));
-        self.routes.keys().for_each(|number| link.send_or_be_cut(&self.announcement(*number)));
-        for update in [bmp::end_of_rib_ipv4(), bmp::end_of_rib(2, 1)] {
-            link.send_or_be_cut(&bmp::route_monitoring(self.peer(), &update));
-        }
-        self.links[station] = Some(link);
-        self.sessions[station] += 1;
-    }
-
-    fn send(&mut self, bytes: &[u8]) {
-        self.links.iter_mut().flatten().for_each(|link| link.send_or_be_cut(bytes));
-    }
-
-    /// Changes a route, and tells both stations.
-    fn change(&mut self) {
-        self.med += 1;
-        self.clock += u32::from(self.clock > 0);
-        let (number, med) = (self.med * 7 % 60, self.med);
-        if self.med.is_multiple_of(5) && self.routes.remove(&number).is_some() {
-            let withdrawal = bmp::route_monitoring(self.peer(), &bmp::withdraw(&[&prefix(number)]));
-            return self.send(&withdrawal);
-        }
-        self.routes.insert(number, (med, self.clock));
-        let announcement = self.announcement(number);
-        self.send(&announcement);
-    }
-
-    fn table(&self) -> Vec<String> {
-        let mut rows: Vec<String> =
-            self.routes.iter().map(|(number, (med, _))| format!("{}|{med}", prefix(*number))).collect();
-        rows.sort();
-        rows
-    }
-}
-
-/// The database, its two collectors, and the router.
-struct Scene {
-    db: TestDb,
-    collectors: [Option<Ingester>; 2],
-    router: Router,
-}
-
-impl Scene {
-    /// Both collectors run, and the router is connected to the first one, then to both.
-    fn new(has_clock: bool) -> Scene {
-        let db = TestDb::migrated();
-        let collectors = NAMES.map(|name| Some(start(&db, name)));
-        let mut scene = Scene { db, collectors, router: Router::new(has_clock) };
-        scene.connect(0);
-        scene.settle();
-        scene.connect(1);
-        scene.standby_at(1);
-        scene
-    }
-
-    fn collector(&self, station: usize) -> &Ingester {
-        self.collectors[station].as_ref().unwrap()
-    }
-
-    fn connect(&mut self, station: usize) {
-        self.router.connect(station, self.collectors[station].as_ref().unwrap());
-    }
-
-    /// The router reconnects where it was cut off and a collector runs that is not frozen, and changes a route.
-    fn live(&mut self, frozen: Option<usize>) {
-        for station in [0, 1] {
-            let is_gone = self.router.links[station].as_mut().is_none_or(FakeRouter::is_gone);
-            if self.collectors[station].is_some() && frozen != Some(station) && is_gone {
-                self.connect(station);
-            }
-        }
-        self.router.change();
-    }
-
-    fn owner(&self) -> String {
-        self.db.rows("SELECT collector_id FROM router_owner").concat()
-    }
-
-    /// Lets the router change routes until `check`.
-    fn live_until(&mut self, what: &str, frozen: Option<usize>, mut check: impl FnMut(&mut Scene) -> bool) {
-        eventually(what, || {
-            self.live(frozen);
-            check(self).then_some(())
-        });
-    }
-
-    /// Lets the router change routes until a collector has it, which must not take long.
-    fn taken_by(&mut self, station: usize, frozen: Option<usize>) {
-        let begun = Instant::now();
-        self.live_until("the other collector takes the router", frozen, |scene| scene.owner() == NAMES[station]);
-        let took = begun.elapsed().as_secs();
-        assert!(took <= TAKE_OVER_MAX, "{took} s");
-    }
-
-    fn standby_at(&self, station: usize) {
-        let sql = format!(
-            "SELECT count(*) FROM bmp_sessions WHERE state = 'standby' AND collector_id = '{}'",
-            NAMES[station]
-        );
-        eventually_equal(vec!["1".to_owned()], || self.db.rows(&sql));
-    }
-
-    /// The stored table becomes the router's, its dump is complete, and no event is stored twice.
-    fn settle(&mut self) {
-        let want = self.router.table();
-        let table = "SELECT prefix, med FROM current_routes ORDER BY prefix::text COLLATE \"C\"";
-        eventually_equal(want, || {
-            let mut rows = self.db.rows(table);
-            rows.sort();
-            rows
-        });
-        let dumping = "SELECT count(*) FROM rib_sync_status WHERE synced_at IS NULL OR stale_since IS NOT NULL";
-        eventually_equal(vec!["0".to_owned()], || self.db.rows(dumping));
-        let twice =
-            "SELECT prefix, med, count(*) FROM route_events WHERE action = 'A' GROUP BY 1, 2 HAVING count(*) > 1";
-        assert_eq!(self.db.rows(twice), [""; 0]);
-        let gone_twice = "SELECT prefix FROM
-                 (SELECT prefix, action, lag(action) OVER (PARTITION BY prefix ORDER BY ingest_time) AS before
-                  FROM route_events) e
-             WHERE action = 'D' AND before = 'D'";
-        assert_eq!(self.db.rows(gone_twice), [""; 0]);
-        // Every route is what its last event says.
-        let differs = "SELECT prefix FROM
-                 (SELECT DISTINCT ON (prefix) prefix, action, med FROM route_events ORDER BY prefix, ingest_time DESC) e
-             FULL JOIN current_routes c USING (prefix)
-             WHERE (CASE WHEN e.action = 'A' THEN e.med END) IS DISTINCT FROM c.med";
-        assert_eq!(self.db.rows(differs), [""; 0]);
-    }
-
-    /// The kinds of rows about sessions, each with its reason.
-    fn story(&self) -> Vec<String> {
-        self.db.rows(
-            "SELECT kind, reason FROM session_events
-             WHERE kind IN ('session_up', 'session_lost', 'session_closed', 'collector_stopped', 'terminated') ORDER BY id",
-        )
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
-        command.args(arguments).env_clear().env("RIB_INGESTER_DATABASE_URL", self.db.url()).output().unwrap()
-    }
-
-    fn stop(self) {
-        for collector in self.collectors.into_iter().flatten() {
-            assert!(collector.stop().success());
-        }
-        assert_eq!(self.db.wrong_counts(), [""; 0]);
-    }
-}
-
-fn start(db: &TestDb, name: &str) -> Ingester {
-    Ingester::start(&db.url(), &[("COLLECTOR_ID", name)])
-}
+use crate::station_scene::{NAMES, ROUTER, Scene};
 
 const UP: &str = "session_up|-";
 
@@ -236,7 +36,7 @@ fn two_live_sessions_leave_the_router_where_it_is() {
         assert!(collector.browse("/").2.contains("stand-by two"));
     }
     // What the stand-by reads is nowhere.
-    let journal = std::fs::read_dir(scene.collector(1).state_dir().join("journal")).unwrap();
+    let journal = std::fs::read_dir(scene.journal(1)).unwrap();
     assert_eq!(journal.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count(), 0);
     // It ends with its connection, and nobody takes anything.
     scene.router.links[1] = None;
@@ -251,12 +51,11 @@ fn two_live_sessions_leave_the_router_where_it_is() {
 fn owner_is_killed(has_clock: bool) {
     let mut scene = Scene::new(has_clock);
     (0..20).for_each(|_| scene.live(None));
-    scene.collectors[0].take().unwrap().kill();
-    scene.router.links[0] = None;
+    scene.kill(0);
     scene.taken_by(1, None);
     scene.settle();
     assert_eq!(scene.story(), [UP, "session_up|taken over from collector one, which is not alive"]);
-    scene.collectors[0] = Some(start(&scene.db, "one"));
+    scene.start(0);
     scene.live(None);
     scene.standby_at(0);
     (0..20).for_each(|_| scene.live(None));
@@ -300,6 +99,62 @@ fn a_frozen_owner_writes_nothing_when_it_thaws() {
 }
 
 #[test]
+fn an_owner_without_the_database_loses_its_router() {
+    let mut scene = Scene::new(false);
+    (0..20).for_each(|_| scene.live(None));
+    scene.cut(0, true);
+    scene.taken_by(1, None);
+    (0..20).for_each(|_| scene.live(None));
+    scene.settle();
+    scene.cut(0, false);
+    // Events that it has read since then are the other one's.
+    scene.live_until("its next session stands by", None, |scene| {
+        scene.db.rows("SELECT collector_id FROM bmp_sessions WHERE state = 'standby'") == ["one"]
+    });
+    scene.settle();
+    let gap = "SELECT count(*) > 0, bool_and(event_time < (SELECT since FROM router_owner))
+               FROM session_events WHERE kind = 'gap'";
+    assert_eq!(scene.db.rows(gap), ["t|t"]);
+    assert_eq!(scene.db.rows("SELECT history_is_complete(router_id, 'global', now()) FROM routers"), ["t"]);
+    scene.stop();
+}
+
+#[test]
+fn a_database_away_for_both_takes_no_router() {
+    let mut scene = Scene::new(true);
+    (0..20).for_each(|_| scene.live(None));
+    [0, 1].into_iter().for_each(|station| scene.cut(station, true));
+    scene.live_until("every lease is over", None, |scene| {
+        scene.db.rows("SELECT bool_and(alive_until < now()) FROM collectors") == ["t"]
+    });
+    // The stand-by is back first.
+    scene.cut(1, false);
+    scene.live_until("it is alive", None, |scene| {
+        scene.db.rows("SELECT alive_until > now() FROM collectors WHERE collector_id = 'two'") == ["t"]
+    });
+    scene.cut(0, false);
+    scene.settle();
+    scene.standby_at(1);
+    assert_eq!((scene.owner(), scene.router.sessions), ("one".to_owned(), [1, 1]));
+    assert_eq!(scene.story(), [UP]);
+    scene.stop();
+}
+
+#[test]
+fn a_session_elsewhere_lets_the_owner_probe_its_own() {
+    let mut scene = Scene::new(true);
+    let timer = |scene: &Scene| scene.router.links[0].as_ref().unwrap().keepalive();
+    eventually("the usual time", || timer(&scene).filter(|seconds| *seconds > 20.0));
+    // The router appears at the other station again: its session here may be dead.
+    scene.router.links[1] = None;
+    scene.connect(1);
+    eventually("a probe", || timer(&scene).filter(|seconds| *seconds <= 1.0));
+    scene.standby_at(1);
+    assert_eq!(scene.story(), [UP]);
+    scene.stop();
+}
+
+#[test]
 fn a_frozen_transaction_does_not_keep_the_router() {
     let mut scene = Scene::new(true);
     // The owner is frozen in the middle of a transaction.
@@ -334,7 +189,7 @@ fn a_stopped_owner_leaves_the_router_at_once() {
     assert_eq!(scene.story(), story);
     assert_eq!(scene.db.rows("SELECT count(*) FROM session_events WHERE kind = 'gap'"), ["0"]);
     // The other way round: a rolling upgrade.
-    scene.collectors[0] = Some(start(&scene.db, "one"));
+    scene.start(0);
     scene.live(None);
     scene.standby_at(0);
     assert!(scene.collectors[1].take().unwrap().stop().success());

@@ -1,0 +1,115 @@
+//! A router with two stations while anything may fail, in an order from a seed.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::process::Command;
+
+use crate::common::dice::Dice;
+use crate::common::ingester::FakeRouter;
+use crate::station_scene::{NAMES, Scene};
+
+/// Rounds without RIB_INGESTER_TEST_ROUNDS.
+const ROUNDS: u32 = 3;
+
+/// Something that happens to the owner of the router.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    Killed,
+    Stopped,
+    Frozen,
+    CutFromDatabase,
+    CutFromRouter,
+    HandsOver,
+    NoDatabase,
+}
+
+const FAULTS: [Fault; 7] = [
+    Fault::Killed,
+    Fault::Stopped,
+    Fault::Frozen,
+    Fault::CutFromDatabase,
+    Fault::CutFromRouter,
+    Fault::HandsOver,
+    Fault::NoDatabase,
+];
+
+/// Lets it happen to `owner`, whose router `other` takes if it does; then all is repaired. Returns the seconds of the
+/// take-over.
+fn happen(scene: &mut Scene, fault: Fault, owner: usize, other: usize) -> Option<f64> {
+    match fault {
+        Fault::Killed => {
+            scene.kill(owner);
+            let took = scene.taken_by(other, None);
+            scene.start(owner);
+            Some(took)
+        }
+        Fault::Stopped => {
+            assert!(scene.collectors[owner].take().unwrap().stop().success());
+            scene.router.links[owner] = None;
+            let took = scene.taken_by(other, None);
+            scene.start(owner);
+            Some(took)
+        }
+        Fault::Frozen => {
+            scene.collector(owner).signal("STOP");
+            let took = scene.taken_by(other, Some(owner));
+            scene.collector(owner).signal("CONT");
+            Some(took)
+        }
+        Fault::CutFromDatabase => {
+            scene.cut(owner, true);
+            let took = scene.taken_by(other, None);
+            (0..20).for_each(|_| scene.live(None));
+            scene.cut(owner, false);
+            Some(took)
+        }
+        Fault::CutFromRouter => {
+            scene.router.links[owner] = None;
+            Some(scene.taken_by(other, Some(owner)))
+        }
+        Fault::HandsOver => {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
+            command.args(["hand-over", "all", "--to", NAMES[other]]).env_clear();
+            let mut command = command.env("RIB_INGESTER_DATABASE_URL", scene.db.url()).spawn().unwrap();
+            scene.live_until("the command ends", None, |_| command.try_wait().unwrap().is_some());
+            assert!(command.wait().unwrap().success());
+            None
+        }
+        Fault::NoDatabase => {
+            [0, 1].into_iter().for_each(|station| scene.cut(station, true));
+            scene.live_until("every lease is over", None, |scene| {
+                scene.db.rows("SELECT bool_and(alive_until < now()) FROM collectors") == ["t"]
+            });
+            [0, 1].into_iter().for_each(|station| scene.cut(station, false));
+            None
+        }
+    }
+}
+
+#[test]
+fn whatever_fails_the_stored_table_is_the_routers() {
+    let seed = std::env::var("RIB_INGESTER_TEST_SEED").map_or(20, |text| text.parse().expect("a number"));
+    let rounds = std::env::var("RIB_INGESTER_TEST_ROUNDS").map_or(ROUNDS, |text| text.parse().expect("a number"));
+    let mut dice = Dice(seed);
+    let mut scene = Scene::new(dice.roll(2) == 0);
+    for round in 0..rounds {
+        let owner = NAMES.iter().position(|name| *name == scene.owner()).unwrap();
+        let other = 1 - owner;
+        (0..dice.roll(100)).for_each(|_| scene.live(None));
+        let fault = FAULTS[dice.roll(7) as usize];
+        let took = happen(&mut scene, fault, owner, other);
+        eprintln!("seed {seed}, round {round}: {fault:?} {}: {took:?} s", NAMES[owner]);
+        (0..dice.roll(50)).for_each(|_| scene.live(None));
+        let is_moved = !matches!(fault, Fault::NoDatabase);
+        let now = if is_moved { other } else { owner };
+        scene.live_until("each has its place", None, |scene| {
+            let standby = "SELECT collector_id FROM bmp_sessions WHERE state = 'standby'";
+            scene.db.rows(standby) == [NAMES[1 - now]]
+                && !scene.router.links.iter_mut().flatten().any(FakeRouter::is_gone)
+        });
+        scene.settle();
+        // Gaps are from before the take-over, and its dump has ended them.
+        let complete = "SELECT history_is_complete(router_id, 'global', now()) FROM routers";
+        assert_eq!((scene.owner().as_str(), scene.db.rows(complete)), (NAMES[now], vec!["t".to_owned()]));
+    }
+    scene.stop();
+}
