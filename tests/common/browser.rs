@@ -33,15 +33,25 @@ impl Browser {
 
     /// Returns its output. A browser that hangs is killed after five minutes.
     pub fn run(&self, arguments: &[&str]) -> String {
-        let output = Command::new("timeout")
-            .args(["300", self.name, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
-            .args(["--no-first-run", "--hide-scrollbars"])
-            .arg(format!("--user-data-dir={}", self.profile.display()))
-            .args(arguments)
-            .output()
-            .unwrap();
+        let output = self.command(&[], arguments).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Returns the command that runs it, with the words `before` in front of it.
+    pub fn command(&self, before: &[&str], arguments: &[&str]) -> Command {
+        const FLAGS: [&str; 6] = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--hide-scrollbars",
+        ];
+        let words = [before, &["timeout", "300", self.name], &FLAGS].concat();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).arg(format!("--user-data-dir={}", self.profile.display())).args(arguments);
+        command
     }
 }
 

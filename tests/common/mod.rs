@@ -7,6 +7,7 @@ pub mod capture;
 pub mod certificates;
 pub mod clock;
 pub mod corpus;
+pub mod devtools;
 pub mod dice;
 pub mod incidents;
 pub mod ingester;

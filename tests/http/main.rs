@@ -10,6 +10,7 @@ mod api_document;
 mod api_incidents;
 mod birdwatcher;
 mod bounds;
+mod buttons;
 mod endpoints;
 mod monitoring;
 mod no_loc_rib;
