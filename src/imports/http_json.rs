@@ -18,14 +18,20 @@ const BYTES_MAX: u64 = 64 << 20;
 #[derive(Debug)]
 pub(crate) struct JsonClient {
     agent: Agent,
+    time_max: Duration,
     /// The value of the header `Authorization`.
     authorization: Option<String>,
 }
 
 impl JsonClient {
     pub(crate) fn new(authorization: Option<String>) -> JsonClient {
-        let config = tls::http_config(tls::http_client()).timeout_global(Some(TIME_MAX)).build();
-        JsonClient { agent: config.new_agent(), authorization }
+        JsonClient::within(TIME_MAX, authorization)
+    }
+
+    /// `time_max` is for one document, from connecting to its last octet.
+    fn within(time_max: Duration, authorization: Option<String>) -> JsonClient {
+        let config = tls::http_config(tls::http_client()).timeout_global(Some(time_max)).build();
+        JsonClient { agent: config.new_agent(), time_max, authorization }
     }
 
     /// Fetches a document.
@@ -37,7 +43,7 @@ impl JsonClient {
         if let Some(authorization) = &self.authorization {
             request = request.header("Authorization", authorization);
         }
-        let response = request.call().map_err(|error| error.to_string())?;
+        let response = request.call().map_err(|error| self.why(&error))?;
         match response.status() {
             StatusCode::OK => {}
             status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
@@ -50,11 +56,18 @@ impl JsonClient {
         }
         let mut bytes = Vec::new();
         let mut body = response.into_body().into_reader().take(BYTES_MAX + 1);
-        body.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        body.read_to_end(&mut bytes).map_err(|error| self.why(&ureq::Error::from(error)))?;
         if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > BYTES_MAX {
             return Err(format!("is larger than {} MB", BYTES_MAX >> 20));
         }
         String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())
+    }
+
+    fn why(&self, error: &ureq::Error) -> String {
+        match error {
+            ureq::Error::Timeout(_) => format!("was not answered within {} s", self.time_max.as_secs_f32()),
+            other => other.to_string(),
+        }
     }
 }
 
@@ -67,7 +80,39 @@ pub(crate) fn origin(url: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::time::Instant;
+
     use super::*;
+
+    /// Asks a server that sends `answer` and then nothing more, while the connection stays open.
+    fn ask_one_that_hangs(answer: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+            // Until the client gives up.
+            let _ = stream.read_to_end(&mut Vec::new());
+        });
+        let begin = Instant::now();
+        let why = JsonClient::within(Duration::from_millis(300), None).get(&url).unwrap_err();
+        assert!(begin.elapsed() < TIME_MAX / 2, "{:?}", begin.elapsed());
+        server.join().unwrap();
+        why
+    }
+
+    #[test]
+    fn a_server_that_hangs_is_given_up() {
+        for answer in
+            ["", "HTTP/1.1 200 OK\r\nContent-Type: appl", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[1, "]
+        {
+            assert_eq!(ask_one_that_hangs(answer), "was not answered within 0.3 s", "{answer}");
+        }
+        let limits = JsonClient::new(None).agent.config().timeouts();
+        assert_eq!(limits.global, Some(TIME_MAX));
+    }
 
     #[test]
     fn an_origin_is_all_before_the_path() {
