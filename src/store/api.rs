@@ -1,9 +1,10 @@
-//! The queries of the API. Rows are JSON that the database makes, with the columns' names, so that every type of the
-//! schema is written in one way; times are in UTC.
+//! The queries of the API. Rows are JSON with the columns' names, which the database makes of pages and single rows, and
+//! [`json_rows`] of all rows of a list; times are in UTC.
 
 pub(crate) mod events;
 pub(crate) mod history;
 pub(crate) mod incidents;
+mod json_rows;
 pub(crate) mod list;
 pub(crate) mod peers;
 pub(crate) mod routers;

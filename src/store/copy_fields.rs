@@ -10,7 +10,7 @@ use byteorder::{BE, ByteOrder, ReadBytesExt};
 use crate::model::{Afi, Fixed, List, Prefix, Timestamp, WriteText};
 
 /// Microseconds from 1970 to 2000, where PostgreSQL's timestamps start.
-const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
+pub(super) const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 
 /// The object identifier of the type `text`, named inside binary arrays.
 const TEXT_OID: i32 = 25;

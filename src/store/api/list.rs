@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use postgres::types::{ToSql, Type};
 use postgres::{Client, Row};
 
+use super::json_rows::{JsonRows, with_columns};
 use super::{ApiRow, read};
 use crate::store::error::Result;
 use crate::store::portal::each_row;
@@ -57,9 +58,12 @@ impl ListQuery {
     pub(crate) fn each(&self, client: &mut Client, deliver: &mut dyn FnMut(&str) -> ControlFlow<()>) -> Result<()> {
         let mut transaction = client.transaction()?;
         transaction.batch_execute(include_str!("../../../sql/statements/api_stream_settings.sql"))?;
-        let mut take = |row: &Row| Ok(deliver(row.get("json")));
+        let mut rows = JsonRows::default();
+        let mut take = |row: &Row| Ok(deliver(rows.write(row)?));
         let (after, limit) = (None::<&str>, i64::MAX);
-        if each_row(&mut transaction, self.statement, self.parameters(&after, &limit), &mut take)?.is_continue() {
+        if each_row(&mut transaction, &with_columns(self.statement), self.parameters(&after, &limit), &mut take)?
+            .is_continue()
+        {
             transaction.commit()?;
         }
         Ok(())

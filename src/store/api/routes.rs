@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use postgres::types::{ToSql, Type};
 use postgres::{Client, Row, Transaction};
 
+use super::json_rows::{JsonRows, with_columns};
 use super::{ApiRow, read};
 use crate::store::error::Result;
 use crate::store::portal::each_row;
@@ -123,12 +124,13 @@ pub(crate) fn all_routes(
     filter: &RouteFilter,
     deliver: &mut dyn FnMut(&str) -> ControlFlow<()>,
 ) -> Result<()> {
+    let mut rows = JsonRows::default();
     for part in parts(client, routers, filter)? {
         let query = Query::new(filter, &part, None, i64::MAX);
         let mut transaction = client.transaction()?;
         transaction.batch_execute(include_str!("../../../sql/statements/api_stream_settings.sql"))?;
-        let mut take = |row: &Row| Ok(deliver(row.get("json")));
-        if each_row(&mut transaction, query.text(), query.parameters(), &mut take)?.is_break() {
+        let mut take = |row: &Row| Ok(deliver(rows.write(row)?));
+        if each_row(&mut transaction, &with_columns(query.text()), query.parameters(), &mut take)?.is_break() {
             return Ok(());
         }
         transaction.commit()?;
