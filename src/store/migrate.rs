@@ -43,6 +43,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0025_compare_peers"),
     migration!("0026_journal"),
     migration!("0029_two_stations"),
+    migration!("0031_history_pages"),
 ];
 
 /// The key of the advisory lock under which migrations run: "ribmigr" in ASCII.

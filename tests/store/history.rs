@@ -345,10 +345,43 @@ fn as_of(db: &mut Reader, table: &str, at: &str) -> (Vec<String>, bool) {
     (rows.collect(), complete)
 }
 
+/// Compares the pages of all tables with the whole of each.
+fn check_pages(db: &mut Reader, at: &str, rows_max: usize) {
+    const KEY: &str = "router_id, table_name, prefix, path_id";
+    const REST: &str = "afi, nexthop, as_path, med, since, complete";
+    let mut tables = TABLES;
+    tables.sort();
+    let whole: Vec<String> = tables
+        .iter()
+        .flat_map(|table| {
+            db.rows(&format!(
+                "SELECT '{ROUTER}' AS router_id, '{table}' AS table_name, prefix, path_id, {REST}
+                 FROM routes_as_of('{ROUTER}', '{table}', '{at}') ORDER BY afi, prefix, path_id"
+            ))
+        })
+        .collect();
+    let (mut pages, mut after) = (Vec::new(), "NULL, NULL, NULL, NULL".to_owned());
+    loop {
+        let page = db.rows(&format!(
+            "SELECT {KEY}, {REST} FROM routes_as_of_page('{{{ROUTER}}}', '{at}', NULL, {after}, {rows_max})"
+        ));
+        let is_last = page.len() < rows_max;
+        assert!(page.len() <= rows_max, "{at}: {page:?}");
+        pages.extend(page);
+        if is_last {
+            break;
+        }
+        let key: Vec<&str> = pages.last().unwrap().split('|').take(4).collect();
+        after = format!("'{}', '{}', '{}', {}", key[0], key[1], key[2], key[3]);
+    }
+    assert_eq!(pages, whole, "{at}, {rows_max} rows a page");
+}
+
 /// Compares all moments, from `from` on within the retention. Returns how many answers were complete and how many not.
 fn check(db: &mut Reader, moments: &[Moment], from: usize, is_spread: bool) -> [usize; 2] {
     let mut answers = [0, 0];
     for (step, moment) in moments.iter().enumerate() {
+        check_pages(db, &moment.at, 1 + step % 4);
         for (table, name) in TABLES.iter().enumerate() {
             let truth = lines(&moment.tables[table]);
             let (said, complete) = as_of(db, name, &moment.at);

@@ -68,7 +68,13 @@ pub(crate) fn is_complete_of_peers(
 
 /// Returns the list of the routes as they were at the beginning.
 pub(crate) fn routes_at(filter: HistoryFilter) -> ListQuery {
-    ListQuery::new(include_str!("../../../sql/statements/api_at.sql"))
+    let query = ListQuery::new(include_str!("../../../sql/statements/api_at.sql"));
+    // A prefix has few routes, whichever way.
+    let query = match filter.prefix {
+        Some(_) => query,
+        None => query.with_pages_by(include_str!("../../../sql/statements/api_at_page.sql")),
+    };
+    query
         .with(filter.routers, Type::TEXT_ARRAY)
         .with(filter.from, Type::TEXT)
         .with(filter.table_name, Type::TEXT)

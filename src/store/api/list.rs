@@ -15,6 +15,8 @@ use crate::store::portal::each_row;
 /// the rows begin and the largest number of rows; of a list without pages, that number is the last one.
 pub(crate) struct ListQuery {
     statement: &'static str,
+    /// The statement for a page, with the same parameters.
+    of_page: &'static str,
     values: Vec<(Box<dyn ToSql + Sync + Send>, Type)>,
     has_pages: bool,
 }
@@ -27,7 +29,13 @@ impl fmt::Debug for ListQuery {
 
 impl ListQuery {
     pub(super) fn new(statement: &'static str) -> ListQuery {
-        ListQuery { statement, values: Vec::new(), has_pages: true }
+        ListQuery { statement, of_page: statement, values: Vec::new(), has_pages: true }
+    }
+
+    /// Pages have another statement, with the same parameters.
+    pub(super) fn with_pages_by(mut self, statement: &'static str) -> ListQuery {
+        self.of_page = statement;
+        self
     }
 
     /// The list has no keys.
@@ -47,7 +55,7 @@ impl ListQuery {
     /// # Errors
     /// When the query fails or takes too long, or the connection is lost.
     pub(crate) fn page(&self, client: &mut Client, after: Option<&str>, limit: i64) -> Result<Vec<ApiRow>> {
-        let rows = client.query_typed(self.statement, &self.parameters(&after, &limit))?;
+        let rows = client.query_typed(self.of_page, &self.parameters(&after, &limit))?;
         Ok(rows.iter().map(read).collect())
     }
 
