@@ -301,6 +301,32 @@ fn beyond_loopback_the_api_needs_a_token() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
+#[test]
+fn what_many_routes_have_is_found_far_along() {
+    let db = TestDb::migrated();
+    let mut ingester = Ingester::start(&db.url(), &[]);
+    // More than are sorted for each page, after more than are walked along.
+    let many = "INSERT INTO current_routes (router_id, table_name, afi, prefix, communities_std)
+        SELECT '192.0.2.1', 'global', 4, network(set_masklen('10.0.0.0'::inet + i * 256, 24)), ARRAY['64500:' || (i / 12000)::text]
+        FROM generate_series(0, 11999) i
+        UNION ALL
+        SELECT '192.0.2.2', 'global', 4, network(set_masklen('10.0.0.0'::inet + i * 256, 24)), '{64500:1}'
+        FROM generate_series(0, 20499) i";
+    db.client().batch_execute(many).unwrap();
+    let mut next = String::new();
+    for page in 0..3 {
+        let (status, _, body) = ingester.get(&format!("/api/v1/routes?community=64500:1&limit=5000{next}"));
+        let list: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(status, 200, "{body}");
+        let prefixes: Vec<&str> =
+            list["rows"].as_array().unwrap().iter().map(|row| row["prefix"].as_str().unwrap()).collect();
+        let want = (page * 5000..(page + 1) * 5000).map(|i| format!("10.{}.{}.0/24", i / 256, i % 256));
+        assert!(want.eq(prefixes), "page {page}");
+        next = format!("&next={}", list["next"].as_str().unwrap());
+    }
+    assert!(ingester.stop().success());
+}
+
 /// A client that asks for all routes and reads none, with a small buffer.
 fn slow_client(http: SocketAddr, request: &str) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();

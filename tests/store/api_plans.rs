@@ -27,7 +27,7 @@ fn fill(client: &mut Client) {
          INSERT INTO current_routes (router_id, table_name, afi, prefix, nexthop, as_path, origin_asn, communities_std, communities_large)
          SELECT '10.0.0.' || r, 'global', 4, {prefix}, '192.0.2.0'::inet + i % 50 + CASE WHEN r = 4 AND i > 9900 THEN 100 ELSE 0 END,
                 '64500 ' || 64501 + i % 10, CASE WHEN r = 4 AND i > 9900 THEN 65551 ELSE 64501 + i % 10 END,
-                ARRAY['64500:' || i % 7, CASE WHEN r = 4 AND i > 9900 THEN '64501:1' ELSE '64501:2' END],
+                ARRAY['64500:' || i % 7, CASE WHEN r = 4 AND i > 9900 THEN '64501:1' ELSE '64501:2' END, CASE WHEN r = 4 AND i > 6000 THEN '64502:4' ELSE '64502:1' END],
                 CASE WHEN r = 4 AND i > 9900 THEN ARRAY['64501:1:1'] END
          FROM generate_series(1, 4) r, generate_series(1, 10000) i;
          INSERT INTO adj_rib_in (router_id, peer_address, peer_asn, is_post_policy, table_name, afi, prefix, origin_asn, communities_std)
@@ -124,6 +124,8 @@ fn pages_of_the_api_read_little_of_a_large_database() {
             page(["'10.0.0.4'", "NULL", "NULL", "NULL", "NULL", "NULL"], "NULL", "NULL", rare, "NULL"),
         ),
         adj_routes(RARE_SETTINGS, page(none, "NULL", "NULL", rare, "NULL") + ", NULL, true, 'adj-rib-in'"),
+        // What many routes have, but only those of the last router.
+        routes(RARE_SETTINGS, page(none, "NULL", "NULL", "'{64502:4}', NULL, NULL", "NULL")),
     ];
     check(&mut client, "never analyzed", &by_conditions);
     client.batch_execute("ANALYZE").unwrap();
@@ -173,4 +175,43 @@ fn pages_of_the_api_read_little_of_a_large_database() {
         ),
     ];
     check(&mut client, "analyzed", &by_key);
+}
+
+#[test]
+fn a_page_of_the_past_reads_little_of_its_tables() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    fill(&mut client);
+    // Few sessions, as routers have; and a table that is as it was in a snapshot.
+    client
+        .batch_execute(
+            "TRUNCATE session_events;
+             INSERT INTO route_events (event_id, ingest_time, router_id, table_name, afi, prefix, action, as_path)
+             SELECT decode(md5('more ' || i), 'hex'), date_trunc('day', now(), 'UTC') + i * interval '1 ms',
+                    '10.0.0.2', 'global', 4, network(set_masklen('12.0.0.0'::inet + i * 256, 24)), 'A', '64500'
+             FROM generate_series(1, 80000) i;
+             CREATE TABLE route_snapshots_x PARTITION OF route_snapshots DEFAULT;
+             INSERT INTO snapshots VALUES (current_date, '10.0.0.3', 'global', now() + interval '1 hour', 10000);
+             INSERT INTO route_snapshots (day, router_id, table_name, afi, prefix, path_id, updated_at)
+             SELECT current_date, router_id, table_name, afi, prefix, path_id, updated_at FROM current_routes WHERE router_id = '10.0.0.3';
+             ANALYZE",
+        )
+        .unwrap();
+    let mut pages = |name: &str, moment: &str, after: &str| {
+        let types = "text[], text, text, text, text, bigint";
+        let values = format!("'{{10.0.0.2,10.0.0.3}}', (now() + interval '{moment}')::text, NULL, NULL, {after}, 11");
+        // The first time reads catalogs.
+        explain(&mut client, None, name, types, &values);
+        let (pages, plan) = explain(&mut client, None, name, types, &values);
+        println!("{name} ({values}): {pages} pages");
+        (pages, plan)
+    };
+    let of = |router: &str| format!("'[\"{router}\", \"global\", 4, \"10.20.0.0/24\", 0]'");
+    for moment in ["0", "2 hours"] {
+        let (whole, _) = pages("api_at.sql", moment, "NULL");
+        for after in ["NULL".to_owned(), of("10.0.0.2"), of("10.0.0.3")] {
+            let (few, plan) = pages("api_at_page.sql", moment, &after);
+            assert!(few * 3 < whole, "{moment} {after}: {few} pages, {whole} for all: {plan}");
+        }
+    }
 }

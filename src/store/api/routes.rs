@@ -23,6 +23,9 @@ static OF_ADJ_RIB_OUT: LazyLock<String> =
 /// The number of routes up to which all that fulfil the conditions are sorted for each page.
 const RARE_MAX: i64 = 20_000;
 
+/// The number of routes that are walked along, in the order of the key, in search of those that are not rare.
+const WALK_MAX: u32 = 10_000;
+
 /// Which routes are asked for. Every condition that is given holds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RouteFilter {
@@ -69,12 +72,14 @@ pub(crate) fn routes(
 ) -> Result<Vec<ApiRow>> {
     let parts = parts(client, routers, filter)?;
     let mut transaction = client.transaction()?;
+    let mut is_frequent = false;
     if filter.covering.is_some() {
         transaction.batch_execute(include_str!("../../../sql/statements/api_covering_settings.sql"))?;
     } else if has_index(filter) && !is_rare(&mut transaction, filter)? {
         // The settings are gone with it.
         transaction.rollback()?;
         transaction = client.transaction()?;
+        is_frequent = true;
     }
     let mut found = Vec::new();
     for (part, after) in remaining(&parts, after) {
@@ -83,10 +88,32 @@ pub(crate) fn routes(
             break;
         }
         let query = Query::new(filter, part, after, left);
-        found.extend(transaction.query_typed(query.text(), &query.parameters())?.iter().map(read));
+        let rows = if is_frequent && part.router.is_none() {
+            frequent(&mut transaction, &query)?
+        } else {
+            transaction.query_typed(query.text(), &query.parameters())?
+        };
+        found.extend(rows.iter().map(read));
     }
     transaction.commit()?;
     Ok(found)
+}
+
+/// Returns routes of which there are many. Nearly always they are soon found in the order of the key. If not, they are
+/// those of a few routers, with those of other routers before them: sorting all of them takes less than walking there.
+fn frequent(transaction: &mut Transaction<'_>, query: &Query<'_>) -> Result<Vec<Row>> {
+    let rows = transaction.query_typed(&walk(query.text()), &query.parameters())?;
+    if i64::try_from(rows.len()).is_ok_and(|found| found >= query.limit) {
+        return Ok(rows);
+    }
+    transaction.batch_execute(include_str!("../../../sql/statements/api_rare_settings.sql"))?;
+    Ok(transaction.query_typed(query.text(), &query.parameters())?)
+}
+
+/// Returns a statement that walks along the key for [`WALK_MAX`] routes at most.
+fn walk(statement: &str) -> String {
+    let order = statement.lines().find(|line| line.starts_with("    ORDER BY ")).unwrap_or_default();
+    statement.replacen("\n    ) AS r\n", &format!("\n    {order}\n        LIMIT {WALK_MAX}\n    ) AS r\n"), 1)
 }
 
 /// Returns whether a condition has an index that no prefix shares.
@@ -244,6 +271,21 @@ impl<'a> Query<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_walk_ends() {
+        for statement in [include_str!("../../../sql/statements/api_routes.sql"), OF_ADJ_RIB_IN] {
+            let (inner, outer) = statement.split_once("\n    ) AS r\n").unwrap();
+            let (inner_walk, outer_walk) =
+                walk(statement).split_once("\n    ) AS r\n").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+            assert_eq!(outer_walk, outer);
+            let end = inner_walk.strip_prefix(inner).unwrap();
+            assert!(
+                end.starts_with("\n        ORDER BY r.router_id, ") && end.ends_with("\n        LIMIT 10000"),
+                "{end}"
+            );
+        }
+    }
 
     #[test]
     fn pages_go_on_at_the_router_and_peer_of_the_key() {
