@@ -1,5 +1,6 @@
 //! The scripts under `sql/scale-out/` fit the schema. Neither extension is here: their functions are stand-ins that
-//! check the conditions that the extension's manual sets for the table, and the rest runs unchanged.
+//! check the conditions that the extension's manual sets for the table, and the rest runs unchanged. The script for
+//! heap-only updates needs no extension and is tested as it is.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use crate::common::bmp::{self, Attributes, Open, Peer};
@@ -8,6 +9,7 @@ use crate::common::pg::TestDb;
 use postgres::error::SqlState;
 
 const CITUS: &str = include_str!("../../sql/scale-out/citus.sql");
+const HOT_UPDATES: &str = include_str!("../../sql/scale-out/hot_updates.sql");
 const TIMESCALEDB: &str = include_str!("../../sql/scale-out/timescaledb.sql");
 
 /// Fails unless the table has the column in each of its unique keys: both extensions demand that. Records the call.
@@ -119,4 +121,44 @@ fn history_can_become_a_hypertable() {
     let report = rib_ingester::maintenance::run_once(&mut db.client(), 0).unwrap();
     assert_eq!((report.failures, report.created), (vec![], vec![]));
     assert_eq!(db.rows("SELECT count(*) FROM flap_report()"), ["0"]);
+}
+
+#[test]
+fn updates_of_routes_can_be_heap_only() {
+    // Another path to the same origin AS: none of the attributes that have an index.
+    for (script, counts) in [("", "1|0"), (HOT_UPDATES, "1|1")] {
+        let db = TestDb::migrated();
+        db.client().batch_execute(script).unwrap();
+        let collector = Ingester::start(&db.url(), &[]);
+        let peer = Peer::loc_rib("10.255.0.1");
+        let mut router = collector.connect();
+        router.send(&bmp::initiation(b"edge1", b"")).send(&bmp::peer_up(
+            peer,
+            &Open::of(64_500, "10.255.0.1"),
+            Some("global"),
+        ));
+        for path in [[64_501, 64_500], [64_502, 64_500]] {
+            let update = bmp::announce(&Attributes::path(&path), "192.0.2.1", &["10.1.0.0/16"]);
+            router.send(&bmp::route_monitoring(peer, &update));
+            eventually_equal(vec![format!("{} {}", path[0], path[1])], || {
+                db.rows("SELECT as_path FROM current_routes")
+            });
+        }
+        drop(router);
+        assert!(collector.stop().success());
+        eventually_equal(vec![counts.to_owned()], || {
+            db.rows("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'current_routes'")
+        });
+    }
+}
+
+#[test]
+fn heap_only_updates_leave_a_summarizing_index() {
+    let db = TestDb::migrated();
+    db.client().batch_execute(HOT_UPDATES).unwrap();
+    let summarizes = db.rows("SELECT current_setting('server_version_num')::int >= 160000")[0] == "t";
+    let left = if summarizes { ["adj_rib_in|brin", "adj_rib_out|brin", "current_routes|brin"].as_slice() } else { &[] };
+    let found = "SELECT tablename, substring(indexdef FROM 'USING ([a-z]+)') FROM pg_indexes
+                 WHERE indexname = 'idx_' || tablename || '_updated_at' ORDER BY 1";
+    assert_eq!(db.rows(found), left);
 }

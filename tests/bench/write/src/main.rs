@@ -27,6 +27,7 @@ use clap::{Parser, Subcommand};
 use postgres::NoTls;
 
 use site::Site;
+use steady::Steady;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -101,6 +102,9 @@ enum Command {
         /// For how long
         #[arg(long, default_value_t = 120)]
         seconds: u64,
+        /// A file of statements that are run first, such as sql/scale-out/hot_updates.sql
+        #[arg(long)]
+        sql: Option<PathBuf>,
     },
     /// A made-up site of many routers and peers at 1/N of the largest that is known: first load, changes, truth
     Site {
@@ -173,6 +177,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Site { scale, seed, rate, seconds, resets } => {
             site::run(&bench, &Site { scale, seed, rate, seconds, resets })
         }
-        Command::Steady { routes, routers, rate, seconds } => steady::run(&bench, routes, routers, rate, seconds),
+        Command::Steady { routes, routers, rate, seconds, sql } => {
+            steady::run(&bench, &Steady { routes, routers, rate, seconds, sql })
+        }
     }
 }

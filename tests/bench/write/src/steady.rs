@@ -1,5 +1,7 @@
 //! Changes at a steady rate: time from the socket to the commit, CPU, WAL, and how the tables grow meanwhile.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -7,7 +9,7 @@ use postgres::Client;
 
 use crate::collector::Collector;
 use crate::database::{Database, number};
-use crate::machine::{Meter, Spent};
+use crate::machine::{self, Meter, Spent};
 use crate::router::Router;
 use crate::stream::{Sent, send, wait_for_markers, waits, watch};
 use crate::{Bench, Failure};
@@ -15,14 +17,31 @@ use crate::{Bench, Failure};
 /// Into how many parts the time is cut for the report.
 const PARTS: u64 = 10;
 
+/// What changes, how fast, and in which tables.
+pub struct Steady {
+    /// IPv4 routes of each router.
+    pub routes: usize,
+    pub routers: u8,
+    /// UPDATEs a second of all routers together.
+    pub rate: u64,
+    pub seconds: u64,
+    /// Statements that the owner of the tables runs first.
+    pub sql: Option<PathBuf>,
+}
+
 /// Measures and prints.
-pub fn run(bench: &Bench, routes: usize, routers: u8, rate: u64, seconds: u64) -> Result<(), Failure> {
+pub fn run(bench: &Bench, steady: &Steady) -> Result<(), Failure> {
+    let Steady { routes, routers, rate, seconds, ref sql } = *steady;
     let database = Database::fresh(&bench.admin, "rib_bench")?;
     let settings = [("STATE_WRITERS", "2"), ("HISTORY_WRITERS", "1")];
     let collector = Collector::start(&bench.binary, &database.url(), &settings)?;
     let mut client = database.client()?;
     if client.query_one("SHOW track_commit_timestamp", &[])?.get::<_, String>(0) != "on" {
         return Err("the server has to keep the times of commits: track_commit_timestamp = on".into());
+    }
+    if let Some(file) = sql {
+        client.batch_execute(&std::fs::read_to_string(file)?)?;
+        println!("After {}:\n", file.display());
     }
     let mut all = (2..2 + routers).map(|number| Router::new(number, routes)).collect::<Result<Vec<_>, _>>()?;
     let mut sessions = Vec::new();
@@ -35,7 +54,8 @@ pub fn run(bench: &Bench, routes: usize, routers: u8, rate: u64, seconds: u64) -
     client.batch_execute("VACUUM ANALYZE current_routes")?;
     let routes = number(&mut client, "SELECT count(*) FROM current_routes")?;
     let events = number(&mut client, "SELECT count(*) FROM route_events")?;
-    let written = number(&mut client, WRITTEN)?;
+    let (written, hot) = (number(&mut client, WRITTEN)?, number(&mut client, HOT)?);
+    let processes = processes(&mut client)?;
     let begin = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let first = Sample::now(&mut client)?;
     let part = Duration::from_secs((seconds / PARTS).max(1));
@@ -72,6 +92,12 @@ pub fn run(bench: &Bench, routes: usize, routers: u8, rate: u64, seconds: u64) -
     let stored = number(&mut client, "SELECT count(*) FROM route_events")? - events;
     let written = number(&mut client, WRITTEN)? - written;
     print_sum(&sent, seconds, routes, stored, written, &samples, &spent);
+    print_processes(&processes, &self::processes(&mut client)?, &spent, sent.updates);
+    let hot = number(&mut client, HOT)? - hot;
+    println!(
+        "{:.0} % of the rows written are heap-only updates, which touch no index.\n",
+        100.0 * hot as f64 / written.max(1) as f64
+    );
     print_times(&mut client, &waits(&sent, &seen, begin), begin, part)?;
     print_growth(&samples, part);
     collector.stop()
@@ -80,6 +106,41 @@ pub fn run(bench: &Bench, routes: usize, routers: u8, rate: u64, seconds: u64) -
 /// Rows of `current_routes` that statements have written so far.
 const WRITTEN: &str =
     "SELECT n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_user_tables WHERE relname = 'current_routes'";
+
+/// Updates among them that no index had to be told of.
+const HOT: &str = "SELECT n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'current_routes'";
+
+/// CPU time of the server's processes that live, by what they are.
+type Processes = BTreeMap<String, Duration>;
+
+fn processes(client: &mut Client) -> Result<Processes, Failure> {
+    let mut found = Processes::new();
+    let sql = "SELECT pid, CASE WHEN application_name LIKE 'rib-ingester/state-%' THEN 'writers of state'
+                           WHEN application_name LIKE 'rib-ingester/events-%' THEN 'writers of history'
+                           WHEN application_name LIKE 'rib-ingester%' THEN 'the collector''s other connections'
+                           WHEN backend_type = 'client backend' THEN 'this measurement'
+                           ELSE backend_type END
+               FROM pg_stat_activity WHERE backend_type NOT LIKE 'autovacuum%'";
+    for row in client.query(sql, &[])? {
+        *found.entry(row.get(1)).or_default() += machine::used(u32::try_from(row.get::<_, i32>(0))?);
+    }
+    Ok(found)
+}
+
+fn print_processes(before: &Processes, after: &Processes, spent: &Spent, updates: u64) {
+    println!("| CPU of PostgreSQL | s | µs per UPDATE |\n|---|---:|---:|");
+    let mut rest = spent.server;
+    let line = |what: &str, used: Duration| {
+        println!("| {what} | {:.1} | {:.1} |", used.as_secs_f64(), used.as_micros() as f64 / updates.max(1) as f64);
+    };
+    for (what, used) in after {
+        let used = used.saturating_sub(before.get(what).copied().unwrap_or_default());
+        rest = rest.saturating_sub(used);
+        line(what, used);
+    }
+    line("autovacuum, and connections that have ended", rest);
+    println!();
+}
 
 /// How large everything is.
 struct Sample {
