@@ -1,6 +1,6 @@
 //! A site of many routers and peers, made up at 1/N of the largest one whose load was published: first load of all
-//! routers at once, changes at a steady rate with resets among them, and in the end the tables beside what the routers
-//! have.
+//! routers at once, changes at a steady rate with resets among them, and all routers back after a restart of the
+//! collector; after each, the tables beside what the routers have.
 
 mod messages;
 mod network;
@@ -15,7 +15,7 @@ use postgres::Client;
 use self::network::Network;
 use self::router::{Events, Router};
 use crate::collector::Collector;
-use crate::database::{Database, number, wait};
+use crate::database::{Database, now, number, wait};
 use crate::machine::{self, Meter, Spent};
 use crate::router::MARKER_PREFIX;
 use crate::stream::{Sent, waits, watch};
@@ -73,9 +73,52 @@ pub fn run(bench: &Bench, site: &Site) -> Result<(), Failure> {
     print_times(&mut client, events.begin, waits)?;
     check(&mut client, &routers)?;
     print_sizes(&mut client, &collector)?;
+    collector.stop()?;
+    drop(sessions);
+
+    let collector = Collector::start(&bench.binary, &database.url(), &settings)?;
+    let meter = Meter { postmaster: bench.postmaster, collector: Some(collector.pid()) };
+    let (spent, back) = meter.time(|| come_back(&mut routers, &collector, &mut client));
+    let (sessions, back) = back?;
+    print_back(&back, &spent, &collector);
+    check(&mut client, &routers)?;
     let stopped = collector.stop();
     drop(sessions);
     stopped
+}
+
+/// All routers connect to a collector that was restarted, and dump what is stored. Returns how long it took each until
+/// all its tables were in sync, in order.
+fn come_back(
+    routers: &mut [Router],
+    collector: &Collector,
+    client: &mut Client,
+) -> Result<(Vec<TcpStream>, Vec<Duration>), Failure> {
+    let begin = now(client)?;
+    let sessions = each(routers, |router| router.connect(collector.address))?;
+    let waiting = format!(
+        "SELECT NOT EXISTS (SELECT FROM adj_rib_in_sync_status WHERE synced_at IS NULL OR synced_at < '{begin}')"
+    );
+    wait(client, "all tables in sync", &waiting)?;
+    let rows = client.query(
+        "SELECT extract(epoch FROM max(synced_at) - $1::text::timestamptz)::float8 AS took
+         FROM adj_rib_in_sync_status GROUP BY router_id ORDER BY took",
+        &[&begin],
+    )?;
+    Ok((sessions, rows.iter().map(|row| Duration::from_secs_f64(row.get(0))).collect()))
+}
+
+fn print_back(back: &[Duration], spent: &Spent, collector: &Collector) {
+    let last = back.last().copied().unwrap_or_default().as_secs_f64();
+    let mean = back.iter().sum::<Duration>().as_secs_f64() / back.len().max(1) as f64;
+    println!(
+        "\nAll routers back after a restart of the collector: in sync after {mean:.2} s on average, the last one after {last:.2} s, \
+         {:.2} times as late; CPU: PostgreSQL {:.1} s, collector {:.1} s; its memory at most {} MB",
+        last / mean.max(0.001),
+        spent.server.as_secs_f64(),
+        spent.collector.as_secs_f64(),
+        machine::resident_peak(collector.pid()) / 1_000_000
+    );
 }
 
 /// All routers connect at once and dump, until all of it is stored.
