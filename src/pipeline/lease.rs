@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 
 use crate::store::lease::LEASE;
 
-/// The collector's part in leases. While it could not reach the database, it cannot know who could not either: after an
-/// outage every lease runs for its whole time once more.
+/// The time after its last answered heartbeat in which the collector judges leases: twice the interval.
+const JUDGES_MAX: Duration = Duration::from_secs(4);
+
+/// The collector's part in leases. While it could not reach the database, or was slow itself, it cannot know who could
+/// not either: after that every lease runs for its whole time once more.
 #[derive(Debug, Default)]
 pub struct Lease {
     state: Mutex<LeaseState>,
@@ -14,41 +17,37 @@ pub struct Lease {
 
 #[derive(Debug, Default)]
 struct LeaseState {
-    outage: Outage,
+    /// When the database last answered the heartbeat; `None`: no thread sends one.
+    answered: Option<Instant>,
+    /// True if it has not answered the last one.
+    is_away: bool,
+    /// The first answer after the last interruption, if there was one.
+    back_since: Option<Instant>,
     /// Since when each writer has been waiting for the answer to a claim.
     claims: Vec<Instant>,
-}
-
-#[derive(Debug, Default)]
-enum Outage {
-    /// There was none.
-    #[default]
-    None,
-    /// The last heartbeat had no answer.
-    Now,
-    /// The first answer after the last one came then.
-    Until(Instant),
 }
 
 impl Lease {
     /// Notes whether the database has answered the heartbeat.
     pub fn note_answer(&self, has_answered: bool) {
         let mut state = self.lock();
-        state.outage = match (&state.outage, has_answered) {
-            (_, false) => Outage::Now,
-            (Outage::Now, true) => Outage::Until(Instant::now()),
-            (Outage::None, true) => Outage::None,
-            (Outage::Until(at), true) => Outage::Until(*at),
-        };
+        if !has_answered {
+            state.is_away = true;
+            return;
+        }
+        let now = Instant::now();
+        if state.is_away || state.answered.is_some_and(|last| now.duration_since(last) >= LEASE) {
+            state.back_since = Some(now);
+        }
+        (state.is_away, state.answered) = (false, Some(now));
     }
 
     /// Returns whether a lease that is over counts as such.
     pub fn may_expire(&self) -> bool {
-        match self.lock().outage {
-            Outage::None => true,
-            Outage::Now => false,
-            Outage::Until(at) => at.elapsed() >= LEASE,
-        }
+        let state = self.lock();
+        !state.is_away
+            && state.answered.is_none_or(|last| last.elapsed() < JUDGES_MAX)
+            && state.back_since.is_none_or(|since| since.elapsed() >= LEASE)
     }
 
     /// Does `claim`, and notes that it waits.
@@ -80,7 +79,9 @@ mod tests {
 
     #[test]
     fn leases_run_once_more_after_an_outage() {
+        let ago = |time: Duration| Instant::now().checked_sub(time);
         let lease = Lease::default();
+        assert!(lease.may_expire(), "no heartbeat");
         lease.note_answer(true);
         assert!(lease.may_expire());
         lease.note_answer(false);
@@ -88,9 +89,17 @@ mod tests {
         lease.note_answer(true);
         lease.note_answer(true);
         assert!(!lease.may_expire());
-        lease.lock().outage = Outage::Until(Instant::now().checked_sub(LEASE).unwrap());
+        lease.lock().back_since = ago(LEASE);
         lease.note_answer(true);
         assert!(lease.may_expire());
+        // The answer takes long, or the collector stood still.
+        lease.lock().answered = ago(JUDGES_MAX);
+        assert!(!lease.may_expire());
+        lease.note_answer(true);
+        assert!(lease.may_expire(), "no lease ran out meanwhile");
+        lease.lock().answered = ago(LEASE);
+        lease.note_answer(true);
+        assert!(!lease.may_expire());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::input::Input;
 use super::unnamed::Budget;
 use crate::journal::{Journal, SYNC_EVERY};
-use crate::model::Timestamp;
+use crate::model::{RouterId, Timestamp};
 use crate::pipeline::Ownership;
 use crate::stop::Stop;
 
@@ -57,6 +57,12 @@ impl Inputs {
     /// Returns the rights to write under which their sessions are.
     pub(crate) fn owners(&self) -> Vec<Arc<Ownership>> {
         self.lock().iter().filter_map(|input| input.owner().cloned()).collect()
+    }
+
+    /// Returns whether a session of the router is open, or input of one is not stored.
+    pub(crate) fn are_of(&self, router: &RouterId) -> bool {
+        let is_busy = |input: &Arc<Input>| input.is_wanted() || input.unstored().is_some();
+        self.lock().iter().any(|input| input.router() == Some(router) && is_busy(input))
     }
 
     /// Lets go of what is stored.

@@ -70,17 +70,22 @@ pub(crate) fn end_holders(client: &mut Client) -> Result<Vec<String>> {
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// Returns the routers that `collector` has and that have connected to another one that is alive within `time`.
+/// Returns the routers that `collector` has and that are connected to another one that is alive, since less than `time`
+/// if that is given.
 ///
 /// # Errors
 /// When the statement fails or the connection is lost.
-pub(crate) fn connected_elsewhere(client: &mut Client, collector: &str, time: Duration) -> Result<Vec<RouterId>> {
+pub(crate) fn connected_elsewhere(
+    client: &mut Client,
+    collector: &str,
+    time: Option<Duration>,
+) -> Result<Vec<RouterId>> {
     let rows = client.query_typed(
         "SELECT DISTINCT o.router_id
          FROM bmp_sessions s JOIN router_owner o USING (router_id) JOIN collectors c ON c.collector_id = s.collector_id
-         WHERE s.state = 'standby' AND s.collector_id <> $1 AND s.since > now() - make_interval(secs => $2)
+         WHERE s.state = 'standby' AND s.collector_id <> $1 AND ($2::float8 IS NULL OR s.since > now() - make_interval(secs => $2))
            AND o.collector_id = $1 AND c.alive_until > now()",
-        &[(&collector, Type::TEXT), (&time.as_secs_f64(), Type::FLOAT8)],
+        &[(&collector, Type::TEXT), (&time.map(|time| time.as_secs_f64()), Type::FLOAT8)],
     )?;
     Ok(rows.iter().map(|row| RouterId::new(row.get(0))).collect())
 }

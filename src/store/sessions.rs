@@ -200,6 +200,19 @@ pub(crate) fn end_standbys(client: &mut Client, ended: &[(String, String)]) -> R
     Ok(())
 }
 
+/// Ends the live state of sessions of a router whose end was not stored; not that of one that has just begun.
+///
+/// # Errors
+/// When the statement fails or the connection is lost.
+pub(crate) fn release(client: &mut Client, collector: &str, router: &RouterId) -> Result<()> {
+    client.execute_typed(
+        "UPDATE bmp_sessions SET state = 'stale', since = now(), reason = 'its end was not stored'
+         WHERE router_id = $2 AND collector_id = $1 AND state IN ('dumping', 'up') AND began_at < now() - interval '10 s'",
+        &[(&collector, Type::TEXT), (&router.as_str(), Type::TEXT)],
+    )?;
+    Ok(())
+}
+
 /// A session, its new state, and the reason.
 pub(crate) type NewState<'a> = (&'a str, SessionState, Option<&'a str>);
 

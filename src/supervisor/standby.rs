@@ -82,7 +82,7 @@ fn look(
         }
     }
     // A router that has moved, or was switched off and on, may not have closed its session here.
-    for router in lease::connected_elsewhere(client, &collector.id, PROBE_TIME)? {
+    for router in lease::connected_elsewhere(client, &collector.id, Some(PROBE_TIME))? {
         shared.registry.connections_of(&router).iter().for_each(|connection| connection.probe());
     }
     if health.lease.is_claim_waiting(lease::CLAIM_WAIT_MAX) {
@@ -91,6 +91,12 @@ fn look(
         }
     }
     if is_own_due {
+        // The other collector must not wait forever for a session whose end the database did not take.
+        for router in lease::connected_elsewhere(client, &collector.id, None)? {
+            if shared.registry.connections_of(&router).is_empty() && !shared.inputs.are_of(&router) {
+                sessions::release(client, &collector.id, &router)?;
+            }
+        }
         let owners = shared.inputs.owners();
         let epochs: Vec<_> = owners.iter().map(|owner| (owner.router.clone(), owner.epoch)).collect();
         let taken = owner::taken(client, &epochs)?;

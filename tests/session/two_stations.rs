@@ -141,6 +141,18 @@ fn a_database_away_for_both_takes_no_router() {
 }
 
 #[test]
+fn a_session_whose_end_is_not_stored_keeps_no_router() {
+    let mut scene = Scene::new(true);
+    let left = "INSERT INTO bmp_sessions (router_id, collector_id, state, began_at)
+                SELECT router_id, collector_id, 'up', now() - interval '1 hour' FROM router_owner";
+    scene.db.client().batch_execute(left).unwrap();
+    scene.router.links[0] = None;
+    scene.live_until("the other one has the router", Some(0), |scene| scene.owner() == "two");
+    scene.settle();
+    scene.stop();
+}
+
+#[test]
 fn a_session_elsewhere_lets_the_owner_probe_its_own() {
     let mut scene = Scene::new(true);
     let timer = |scene: &Scene| scene.router.links[0].as_ref().unwrap().keepalive();
