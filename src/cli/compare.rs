@@ -389,7 +389,9 @@ fn of_times(
     for (router, tables) in with_tables(transaction, &all)? {
         let (name, ends) = (label(&router), ends.clone());
         if let Some(why) = why_loc_rib_unknown(&router, &tables).filter(|_| times.is_now) {
-            comparisons.push(Comparison { name, ends, sides: Err(vec![why]) });
+            let has_peers_only = !tables.is_empty() && tables.iter().all(|table| table.adj_rib_in.is_some());
+            let of_time = if has_peers_only { "; of Adj-RIBs nothing tells what they were" } else { "" };
+            comparisons.push(Comparison { name, ends, sides: Err(vec![format!("{why}{of_time}")]) });
             continue;
         }
         let history =
