@@ -14,7 +14,7 @@ use crate::compare::{Check, Outcome, outcome, verify, why_unknown};
 use crate::config::Settings;
 use crate::model::Timestamp;
 use crate::model::text::{printable, printable_json};
-use crate::store::change_windows::{self, ChangeState, ChangeWindow, ListedChange, OWN_ROUTES_MAX};
+use crate::store::change_windows::{self, ChangeState, ChangeWindow, ListedWindow, OWN_ROUTES_MAX};
 use crate::store::compare::{self, Selection, Sides};
 use crate::store::watch::silences::{self, SilenceScope};
 use crate::store::{Client, Transaction, events};
@@ -263,7 +263,7 @@ fn as_json(name: &str, window: &ChangeWindow, checks: &[Check]) -> String {
 fn list(is_all: bool, is_json: bool, settings: &Settings) -> Result<(), CommandError> {
     let changes = change_windows::list(&mut connect(settings, "change")?, is_all)?;
     if is_json {
-        let one = |change: &ListedChange| json!({"change": change.name, "begun_at": change.begun_at, "ended_at": change.ended_at, "routers": change.routers});
+        let one = |change: &ListedWindow| json!({"change": change.name, "begun_at": change.begun_at, "ended_at": change.ended_at, "routers": change.routers});
         let all: Vec<_> = changes.iter().map(one).collect();
         return print(&printable_json(&format!("{:#}\n", json!(all))));
     }

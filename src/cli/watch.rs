@@ -63,7 +63,7 @@ enum WatchCommand {
         watch: WatchName,
     },
     /// Add and change the watches of a file: all of them or, if one is refused, none
-    Import(ImportOptions),
+    Import(WatchImportOptions),
     /// Print watches for what ASes originate now, as CSV that `watch import` reads
     Suggest(suggest::SuggestOptions),
     /// Remove a watch; its incidents close
@@ -75,7 +75,7 @@ enum WatchCommand {
 
 /// A file of watches.
 #[derive(Args, Debug)]
-struct ImportOptions {
+struct WatchImportOptions {
     /// The file, CSV, JSON or BGPalerter's list of prefixes, or - for standard input
     file: PathBuf,
     /// The name of the file's origin, which its watches carry. Unset: the file's name
@@ -358,7 +358,7 @@ fn columns(definition: &WatchOptions) -> Result<Map<String, Value>, Vec<String>>
     if wrong.is_empty() { Ok(fields) } else { Err(wrong) }
 }
 
-fn import_file(arguments: &ImportOptions, settings: &Settings) -> Result<(), CommandError> {
+fn import_file(arguments: &WatchImportOptions, settings: &Settings) -> Result<(), CommandError> {
     let content = import::read(&arguments.file)?;
     let of_file = || Some(arguments.file.file_name()?.to_string_lossy().into_owned()).filter(|name| name != "-");
     let Some(source) = arguments.source.clone().or_else(of_file) else {

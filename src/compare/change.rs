@@ -41,9 +41,9 @@ fn check(name: &str, mut lines: Vec<String>, good: String, bad: &str) -> Check {
     Check { name: name.to_owned(), outcome, summary, lines }
 }
 
-type PeerKey<'a> = (&'a str, &'a str, &'a str, std::net::IpAddr, i64);
+type ComparedPeer<'a> = (&'a str, &'a str, &'a str, std::net::IpAddr, i64);
 
-fn peer_key(peer: &ChangePeer) -> PeerKey<'_> {
+fn peer_key(peer: &ChangePeer) -> ComparedPeer<'_> {
     (&peer.router_id, &peer.peer_type, &peer.distinguisher, peer.address, peer.asn)
 }
 

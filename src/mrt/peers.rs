@@ -13,7 +13,7 @@ const FAMILIES_MAX: usize = 16;
 
 /// Identifies a peer of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct PeerKey {
+pub(crate) struct MrtPeerKey {
     pub(crate) address: IpAddr,
     pub(crate) asn: u32,
     /// True if it is the router itself: its routes are a Loc-RIB.
@@ -23,7 +23,7 @@ pub(crate) struct PeerKey {
 /// A peer of a file.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
-    pub(crate) key: PeerKey,
+    pub(crate) key: MrtPeerKey,
     /// Zero where the file does not have it.
     pub(crate) bgp_id: Ipv4Addr,
     /// The address of the collector in its session with the peer; unspecified where the file does not have it.
@@ -38,7 +38,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    fn new(key: PeerKey) -> Peer {
+    fn new(key: MrtPeerKey) -> Peer {
         let local_address = match key.address {
             IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
@@ -67,12 +67,12 @@ impl Peer {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Peers {
     all: Vec<Peer>,
-    places: HashMap<PeerKey, usize>,
+    places: HashMap<MrtPeerKey, usize>,
 }
 
 impl Peers {
     /// Returns the place of a peer, which is made if it is new; `None` if there are too many.
-    pub(crate) fn place(&mut self, key: PeerKey) -> Option<usize> {
+    pub(crate) fn place(&mut self, key: MrtPeerKey) -> Option<usize> {
         if let Some(place) = self.places.get(&key) {
             return Some(*place);
         }

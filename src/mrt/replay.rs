@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use super::bgp4mp::{Bgp4mp, SessionRecord};
 use super::fabricate::{self, MessageForm, Router};
 use super::notes::Notes;
-use super::peers::{PeerKey, Peers};
+use super::peers::{MrtPeerKey, Peers};
 use super::records::{Record, Records};
 use super::rib::{PeerIndex, RibEntry, RibRecord, TableDump};
 use super::survey::{Survey, indexed_key, session_key};
@@ -148,7 +148,7 @@ impl Converter {
     }
 
     fn table_dump(&mut self, offset: u64, dump: &TableDump<'_>) -> Result<(), DecodeError> {
-        let key = PeerKey { address: dump.peer, asn: dump.asn, is_router: false };
+        let key = MrtPeerKey { address: dump.peer, asn: dump.asn, is_router: false };
         let Some(place) = self.peers.place(key) else {
             self.notes.skip("routes of too many peers".to_owned());
             return Ok(());

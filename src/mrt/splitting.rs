@@ -9,7 +9,7 @@ pub(crate) const MP_UNREACH: u8 = 15;
 
 /// One path attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Attribute<'a> {
+pub(crate) struct RawAttribute<'a> {
     pub(crate) code: u8,
     pub(crate) value: &'a [u8],
     /// The attribute with its flags and length.
@@ -17,7 +17,7 @@ pub(crate) struct Attribute<'a> {
 }
 
 /// Returns the first attribute and the octets after it; `None` if it runs past the end.
-pub(crate) fn split(rest: &[u8]) -> Option<(Attribute<'_>, &[u8])> {
+pub(crate) fn split(rest: &[u8]) -> Option<(RawAttribute<'_>, &[u8])> {
     let [flags, code, tail @ ..] = rest else { return None };
     let (length, tail) = match (flags & 0x10, tail) {
         (0, [length, tail @ ..]) => (usize::from(*length), tail),
@@ -25,11 +25,11 @@ pub(crate) fn split(rest: &[u8]) -> Option<(Attribute<'_>, &[u8])> {
         _ => return None,
     };
     let (value, after) = tail.split_at_checked(length)?;
-    Some((Attribute { code: *code, value, whole: &rest[..rest.len() - after.len()] }, after))
+    Some((RawAttribute { code: *code, value, whole: &rest[..rest.len() - after.len()] }, after))
 }
 
 /// Returns the attributes, up to one that runs past the end.
-pub(crate) fn attributes(octets: &[u8]) -> impl Iterator<Item = Attribute<'_>> {
+pub(crate) fn attributes(octets: &[u8]) -> impl Iterator<Item = RawAttribute<'_>> {
     let mut rest = octets;
     std::iter::from_fn(move || {
         let (attribute, after) = split(rest)?;
@@ -50,11 +50,11 @@ pub(crate) fn families(bgp: &[u8]) -> Vec<AfiSafi> {
     };
     let Some((withdrawn, all, announced)) = read() else { return Vec::new() };
     let plain = (!withdrawn.is_empty() || !announced.is_empty()).then_some(AfiSafi::IPV4_UNICAST);
-    let of_value = |attribute: Attribute<'_>| match attribute {
-        Attribute { code: MP_REACH | MP_UNREACH, value: [high, low, safi, ..], .. } => {
+    let of_value = |attribute: RawAttribute<'_>| match attribute {
+        RawAttribute { code: MP_REACH | MP_UNREACH, value: [high, low, safi, ..], .. } => {
             Some(AfiSafi { afi: u16::from_be_bytes([*high, *low]), safi: *safi })
         }
-        Attribute { .. } => None,
+        RawAttribute { .. } => None,
     };
     plain.into_iter().chain(attributes(all).filter_map(of_value)).collect()
 }

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::bgp4mp::{Bgp4mp, SessionRecord};
 use super::fabricate::Router;
 use super::notes::Notes;
-use super::peers::{Peer, PeerKey, Peers};
+use super::peers::{MrtPeerKey, Peer, Peers};
 use super::records::{Record, Records};
 use super::rib::{IndexedPeer, PeerIndex, RibRecord, TableDump};
 use super::splitting::families;
@@ -26,16 +26,16 @@ pub struct Survey {
 
 /// Returns how the file's collector is related to a peer of its table: its own BGP identifier means the router itself,
 /// whose table is a Loc-RIB. FRR gives the routes that the router originates a peer without an address.
-pub(crate) fn indexed_key(index: &PeerIndex, peer: &IndexedPeer) -> PeerKey {
+pub(crate) fn indexed_key(index: &PeerIndex, peer: &IndexedPeer) -> MrtPeerKey {
     let is_router = peer.bgp_id == index.collector && !index.collector.is_unspecified();
     let address = if peer.address.is_unspecified() { index.collector.into() } else { peer.address };
-    PeerKey { address, asn: peer.asn, is_router }
+    MrtPeerKey { address, asn: peer.asn, is_router }
 }
 
 /// Returns the peer of a session. One with itself means the router's Loc-RIB.
-pub(crate) fn session_key(record: &Bgp4mp<'_>) -> PeerKey {
+pub(crate) fn session_key(record: &Bgp4mp<'_>) -> MrtPeerKey {
     let is_same = record.peer == record.local && record.peer_asn == record.local_asn;
-    PeerKey { address: record.peer, asn: record.peer_asn, is_router: is_same && !record.peer.is_unspecified() }
+    MrtPeerKey { address: record.peer, asn: record.peer_asn, is_router: is_same && !record.peer.is_unspecified() }
 }
 
 impl Survey {
@@ -66,7 +66,7 @@ impl Survey {
             (TABLE_DUMP_V2, subtype) => self.note_rib(subtype, record.body),
             (TABLE_DUMP, subtype) => {
                 if let Some(Ok(dump)) = TableDump::decode(subtype, record.body) {
-                    let key = PeerKey { address: dump.peer, asn: dump.asn, is_router: false };
+                    let key = MrtPeerKey { address: dump.peer, asn: dump.asn, is_router: false };
                     self.uses(key, |peer| peer.uses(dump.family, false));
                 }
             }
@@ -79,7 +79,7 @@ impl Survey {
         }
     }
 
-    fn uses(&mut self, key: PeerKey, change: impl FnOnce(&mut Peer)) {
+    fn uses(&mut self, key: MrtPeerKey, change: impl FnOnce(&mut Peer)) {
         if let Some(place) = self.peers.place(key) {
             change(self.peers.at(place));
         }

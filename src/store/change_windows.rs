@@ -274,7 +274,7 @@ pub fn names(client: &mut Client) -> Result<Vec<String>> {
 
 /// A change as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListedChange {
+pub struct ListedWindow {
     /// Its name.
     pub name: String,
     /// When it began.
@@ -289,13 +289,13 @@ pub struct ListedChange {
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn list(client: &mut Client, is_all: bool) -> Result<Vec<ListedChange>> {
+pub fn list(client: &mut Client, is_all: bool) -> Result<Vec<ListedWindow>> {
     let rows = client.query_typed(
         "SELECT name, begun_at, ended_at, scope FROM watch.change_windows WHERE $1 OR ended_at IS NULL ORDER BY begun_at DESC, name",
         &[(&is_all, Type::BOOL)],
     )?;
     let read = |row: &Row| {
-        Ok(ListedChange {
+        Ok(ListedWindow {
             name: row.get("name"),
             begun_at: read_time(row.get("begun_at"))?,
             ended_at: row.get::<_, Option<SystemTime>>("ended_at").map(read_time).transpose()?,

@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::watchdog::{Watch, Watched};
+use super::watchdog::{ConnectionWatch, Watched};
 
 /// SSLRequest: its length, and the code in place of a protocol version.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
@@ -46,7 +46,7 @@ pub(super) struct Door {
     /// The Unix socket that replaces the socket that the client connects.
     leads_to: Arc<Mutex<Option<unix::net::UnixStream>>>,
     /// The watch of the address that was tried last.
-    watch: Arc<Mutex<Option<Arc<Watch>>>>,
+    watch: Arc<Mutex<Option<Arc<ConnectionWatch>>>>,
 }
 
 impl Door {
@@ -61,7 +61,7 @@ impl Door {
     }
 
     /// Returns the watch over the connection that was made last.
-    pub(super) fn watch(&self) -> Option<Arc<Watch>> {
+    pub(super) fn watch(&self) -> Option<Arc<ConnectionWatch>> {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -70,7 +70,7 @@ impl Door {
 pub(super) struct Entry {
     leads_to: Option<unix::net::UnixStream>,
     tls: Option<(RustlsConnect, Begin)>,
-    watch: Arc<Watch>,
+    watch: Arc<ConnectionWatch>,
 }
 
 type RustlsConnect = <MakeRustlsConnect as MakeTlsConnect<Socket>>::TlsConnect;
@@ -92,7 +92,7 @@ impl MakeTlsConnect<Socket> for Door {
     type Error = io::Error;
 
     fn make_tls_connect(&mut self, host: &str) -> io::Result<Entry> {
-        let watch = Watch::begin(&self.thread, self.login_time_max);
+        let watch = ConnectionWatch::begin(&self.thread, self.login_time_max);
         *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&watch));
         let tls = match &mut self.tls {
             None => None,

@@ -12,7 +12,7 @@ use super::error::Result;
 use crate::model::Timestamp;
 
 pub use origins::{DecidingVrp, OriginState};
-pub(crate) use origins::{Pair as OriginPair, origin_states};
+pub(crate) use origins::{OriginPair, origin_states};
 pub use replace::{NewSet, Replaced, replace};
 
 /// The longest time that one statement may take: one of a scan reads every route.

@@ -28,7 +28,7 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// One connection's state.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(super) struct ConnectionWatch {
     thread: String,
     state: Mutex<WatchState>,
 }
@@ -54,7 +54,7 @@ struct WatchState {
 }
 
 /// All connections of the process.
-static WATCHES: Mutex<Vec<Weak<Watch>>> = Mutex::new(Vec::new());
+static WATCHES: Mutex<Vec<Weak<ConnectionWatch>>> = Mutex::new(Vec::new());
 
 /// Wakes the thread when there is a connection to check.
 static OPENED: Condvar = Condvar::new();
@@ -85,7 +85,7 @@ pub fn longest_silence(threads: &[&str]) -> Option<(String, Duration)> {
     silences.filter_map(|watch| Some((watch.thread.clone(), watch.silence()?))).max_by_key(|(_, silence)| *silence)
 }
 
-fn watches() -> Vec<Arc<Watch>> {
+fn watches() -> Vec<Arc<ConnectionWatch>> {
     let mut all = WATCHES.lock().unwrap_or_else(PoisonError::into_inner);
     all.retain(|watch| watch.strong_count() > 0);
     all.iter().filter_map(Weak::upgrade).collect()
@@ -101,9 +101,9 @@ impl WatchState {
     }
 }
 
-impl Watch {
+impl ConnectionWatch {
     /// Begins the watch over a connection that is being opened: its login may take `limit`.
-    pub(super) fn begin(thread: &str, limit: Duration) -> Arc<Watch> {
+    pub(super) fn begin(thread: &str, limit: Duration) -> Arc<ConnectionWatch> {
         let state = WatchState {
             limit,
             session_limit: limit,
@@ -115,7 +115,7 @@ impl Watch {
             cut: is_abandoned().then(|| ABANDONED.to_owned()),
             waker: None,
         };
-        let watch = Arc::new(Watch { thread: thread.to_owned(), state: Mutex::new(state) });
+        let watch = Arc::new(ConnectionWatch { thread: thread.to_owned(), state: Mutex::new(state) });
         WATCHES.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&watch));
         start_thread();
         OPENED.notify_all();
@@ -233,7 +233,7 @@ fn run() {
 /// A connection's stream, in the clear or inside TLS, whose waits end when they take too long.
 pub(super) struct Watched<S> {
     pub(super) stream: S,
-    pub(super) watch: Arc<Watch>,
+    pub(super) watch: Arc<ConnectionWatch>,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn a_login_that_takes_too_long_is_cut() {
-        let watch = Watch::begin("test-login", Duration::from_millis(50));
+        let watch = ConnectionWatch::begin("test-login", Duration::from_millis(50));
         let context = Context::from_waker(Waker::noop());
         assert!(watch.check(&context).is_ok());
         let until = Instant::now() + Duration::from_secs(20);
@@ -306,7 +306,7 @@ mod tests {
 
     #[test]
     fn an_answer_in_time_is_not_cut() {
-        let watch = Watch::begin("test-time", Duration::from_secs(60));
+        let watch = ConnectionWatch::begin("test-time", Duration::from_secs(60));
         watch.opened();
         watch.sent(&message(b'Q', b"SELECT 1\0"));
         let context = Context::from_waker(Waker::noop());
@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn only_what_is_asked_is_waited_for() {
-        let watch = Watch::begin("test-frames", Duration::from_secs(60));
+        let watch = ConnectionWatch::begin("test-frames", Duration::from_secs(60));
         watch.opened();
         assert_eq!(watch.silence(), None);
         watch.sent(&message(b'Q', b"SET statement_timeout = '10min'\0"));

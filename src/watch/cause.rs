@@ -178,7 +178,7 @@ fn cause_of(opening: &Opening<'_>, downs: &[PeerDownRow]) -> Option<Cause> {
 
 /// The facts of a parent's line.
 #[derive(Clone, Copy, Debug)]
-pub struct Family<'a> {
+pub struct ParentFacts<'a> {
     /// The targets of its children: prefixes, addresses, peers.
     pub targets: &'a [String],
     /// The number of them that are BGP sessions.
@@ -196,7 +196,7 @@ pub struct Family<'a> {
 }
 
 /// Returns the line of a parent.
-pub fn line(cause: &Cause, family: &Family<'_>) -> String {
+pub fn line(cause: &Cause, family: &ParentFacts<'_>) -> String {
     let since = family.since.to_utc();
     let count = family.targets.len();
     let names = some(family.targets);

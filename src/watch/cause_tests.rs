@@ -115,7 +115,7 @@ fn what_held_before_is_one_digest() {
 fn lines_of_parents() {
     let targets: Vec<String> = (0..200).map(|i| format!("10.0.{i}.0/24")).collect();
     let down = down("r1", "198.51.100.1", 0);
-    let family = Family {
+    let family = ParentFacts {
         targets: &targets,
         sessions: 0,
         had: (0, 0),
@@ -124,7 +124,7 @@ fn lines_of_parents() {
         since: Timestamp::from_unix_micros(1_795_662_245_000_000),
         down: Some(&down),
     };
-    let check = |cause: Cause, family: &Family<'_>, want: &str| assert_eq!(line(&cause, family), want);
+    let check = |cause: Cause, family: &ParentFacts<'_>, want: &str| assert_eq!(line(&cause, family), want);
     let peer = Cause::Peer(RouterId::new("r1"), "198.51.100.1".parse().unwrap());
     check(
         peer,
@@ -140,18 +140,18 @@ fn lines_of_parents() {
     );
     check(
         Cause::Reload(RouterId::new("r1")),
-        &Family { targets: &targets[..5], sessions: 2, had: (38, 410), ..family },
+        &ParentFacts { targets: &targets[..5], sessions: 2, had: (38, 410), ..family },
         "edge1 is back since 2026-11-26 03:04:05 UTC: 2 of 38 peers and 3 of 410 watched prefixes did not come back: \
          10.0.0.0/24, 10.0.1.0/24, 10.0.2.0/24 and 2 more",
     );
     check(
         Cause::Reload(RouterId::new("r1")),
-        &Family { targets: &targets[..1], had: (0, 1), ..family },
+        &ParentFacts { targets: &targets[..1], had: (0, 1), ..family },
         "edge1 is back since 2026-11-26 03:04:05 UTC: 1 of 1 watched prefix did not come back: 10.0.0.0/24",
     );
     check(
         Cause::Baseline("manual".to_owned()),
-        &Family { targets: &targets[..1], ..family },
+        &ParentFacts { targets: &targets[..1], ..family },
         "BASELINE manual: 1 condition holds already, since 2026-11-26 03:04:05 UTC: 10.0.0.0/24",
     );
 }

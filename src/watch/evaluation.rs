@@ -7,7 +7,7 @@ use crate::model::watch::{Condition, Kind, Watch, WatchId};
 use crate::model::{Prefix, RouterId, Timestamp};
 use crate::store::watch::conditions::ConditionRow;
 use crate::store::watch::peers;
-use crate::store::watch::peers::PeerRow;
+use crate::store::watch::peers::WatchedPeer;
 use crate::store::watch::routes;
 use crate::store::watch::routes::{RouteRow, Separation};
 use crate::store::{Result, Transaction};
@@ -310,20 +310,20 @@ impl Evaluation<'_> {
         Detail { is_after_reload, cause_at, ..Detail::default() }
     }
 
-    fn judge_session(&self, found: &mut Found, watch: &Watch, peers: &[PeerRow]) {
+    fn judge_session(&self, found: &mut Found, watch: &Watch, peers: &[WatchedPeer]) {
         if !watch.judges(Condition::SessionDown) {
             return;
         }
         let is_settled = |router: &Router| is_settled(router.known, watch.settle, self.now);
-        let of_watch = |peer: &&PeerRow| {
+        let of_watch = |peer: &&WatchedPeer| {
             asks(watch, &peer.router)
                 && watch.peer.is_none_or(|address| address == peer.address)
                 && watch.asn.is_none_or(|asn| asn == peer.asn)
         };
-        let mine: Vec<&PeerRow> = peers.iter().filter(of_watch).collect();
+        let mine: Vec<&WatchedPeer> = peers.iter().filter(of_watch).collect();
         if by_asn(watch) {
             // Peers of routers that nobody knows of may be up.
-            let may_be_up = |peer: &&&PeerRow| {
+            let may_be_up = |peer: &&&WatchedPeer| {
                 peer.is_up || self.known_routers.get(&peer.router).is_some_and(|router| !is_settled(router))
             };
             let up = mine.iter().filter(may_be_up).count();
@@ -331,7 +331,7 @@ impl Evaluation<'_> {
                 return;
             }
         }
-        let mut by_router: BTreeMap<&RouterId, Vec<&PeerRow>> = BTreeMap::new();
+        let mut by_router: BTreeMap<&RouterId, Vec<&WatchedPeer>> = BTreeMap::new();
         for peer in mine {
             by_router.entry(&peer.router).or_default().push(peer);
         }
@@ -413,7 +413,7 @@ impl Evaluation<'_> {
 }
 
 /// Returns the detail of a BGP session that is not up.
-fn session_detail(watch: &Watch, router: &Router, peer: Option<&PeerRow>) -> Detail {
+fn session_detail(watch: &Watch, router: &Router, peer: Option<&WatchedPeer>) -> Detail {
     let since = router.began.map(Timestamp::to_utc).unwrap_or_default();
     let reason = match peer {
         None => "never reported".to_owned(),

@@ -10,7 +10,7 @@ use crate::store::watch::peers::{self, PeerDownRow};
 use crate::store::{Result, Transaction};
 
 use super::candidates::{Asked, Candidate};
-use super::cause::{self, Cause, Family};
+use super::cause::{self, Cause, ParentFacts};
 use super::known_routers::{Router, after};
 use super::summary;
 
@@ -75,7 +75,7 @@ pub(super) fn describe(
     parent.known = children.iter().map(|row| row.known).max().unwrap_or(0).max(parent.affected);
     parent.summary = cause::line(
         cause,
-        &Family {
+        &ParentFacts {
             targets: &targets,
             sessions,
             had,

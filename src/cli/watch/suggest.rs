@@ -9,7 +9,7 @@ use super::fields;
 use crate::cli::command::{CommandError, connect, print, say};
 use crate::config::Settings;
 use crate::model::text::printable;
-use crate::store::watch::suggest::{self, OriginatedRoute, OwnSession, ROUTES_MAX, Vrp, VrpSet};
+use crate::store::watch::suggest::{self, OriginatedRoute, OwnSession, ROUTES_MAX, StoredVrp, VrpSetState};
 use crate::watch::judge::upstream;
 
 /// The columns of the file.
@@ -48,10 +48,10 @@ pub(super) fn run(options: &SuggestOptions, settings: &Settings) -> Result<(), C
     if options.from_vrps {
         let (set, vrps) = suggest::vrps(&mut client, &ases)?;
         match set {
-            VrpSet::Empty => say("there are no VRPs (RIB_INGESTER_VRPS): suggested from routes only"),
-            VrpSet::Stale => say("the VRPs are too old: suggested from routes only"),
-            VrpSet::Fresh if vrps.is_empty() => say("no VRP is of these ASes: suggested from routes only"),
-            VrpSet::Fresh => allowed = vrps,
+            VrpSetState::Empty => say("there are no VRPs (RIB_INGESTER_VRPS): suggested from routes only"),
+            VrpSetState::Stale => say("the VRPs are too old: suggested from routes only"),
+            VrpSetState::Fresh if vrps.is_empty() => say("no VRP is of these ASes: suggested from routes only"),
+            VrpSetState::Fresh => allowed = vrps,
         }
     }
     let routes = suggest::routes(&mut client, &ases)?;
@@ -75,7 +75,7 @@ pub(super) fn run(options: &SuggestOptions, settings: &Settings) -> Result<(), C
 
 /// Makes watches of VRPs and routes. A prefix inside another one with the same origins needs no watch of its own: the
 /// outer one allows its length.
-fn merge(vrps: &[Vrp], routes: &[OriginatedRoute]) -> BTreeMap<IpNet, Suggestion> {
+fn merge(vrps: &[StoredVrp], routes: &[OriginatedRoute]) -> BTreeMap<IpNet, Suggestion> {
     let mut watches: BTreeMap<IpNet, Suggestion> = BTreeMap::new();
     for vrp in vrps {
         let Ok(prefix) = vrp.prefix.parse::<IpNet>() else { continue };
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     fn lines(vrps: &[(&str, i16, i64)], routes: &[(&str, i64, &str)]) -> Vec<String> {
-        let vrp = |(prefix, max_length, asn): &(&str, i16, i64)| Vrp {
+        let vrp = |(prefix, max_length, asn): &(&str, i16, i64)| StoredVrp {
             prefix: (*prefix).to_owned(),
             max_length: *max_length,
             asn: *asn,
@@ -175,7 +175,7 @@ mod tests {
             origin: *origin,
             path: (*path).to_owned(),
         };
-        let vrps: Vec<Vrp> = vrps.iter().map(vrp).collect();
+        let vrps: Vec<StoredVrp> = vrps.iter().map(vrp).collect();
         let routes: Vec<OriginatedRoute> = routes.iter().map(route).collect();
         let text = csv(&[64_496], &merge(&vrps, &routes), &[]).unwrap();
         text.lines().skip(1).map(str::to_owned).collect()

@@ -10,14 +10,14 @@ use super::jobs::{self, JobEnd};
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Round {
     /// The watches that were made, given other terms and removed.
-    pub(crate) watches: WatchCounts,
+    pub(crate) watches: WatchChanges,
     /// The states that addresses came into, and how many did.
     pub(crate) states: Vec<(String, i64)>,
 }
 
 /// Numbers of watches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct WatchCounts {
+pub(crate) struct WatchChanges {
     pub(crate) added: i64,
     pub(crate) changed: i64,
     pub(crate) removed: i64,
@@ -45,20 +45,20 @@ pub(crate) fn round(client: &mut Client) -> Result<Round> {
     Ok(round)
 }
 
-fn put_watches(transaction: &mut Transaction<'_>) -> Result<WatchCounts> {
+fn put_watches(transaction: &mut Transaction<'_>) -> Result<WatchChanges> {
     // What is noted after this is looked at in the next round.
     transaction.batch_execute("DELETE FROM inventory.changes; UPDATE inventory.evaluated SET checked_at = now()")?;
     let row = transaction.query_typed(include_str!("../../../sql/statements/inventory_watch_counts.sql"), &[])?;
-    let Some(row) = row.first() else { return Ok(WatchCounts::default()) };
-    let counts = WatchCounts { added: row.get(0), changed: row.get(1), removed: row.get(2) };
+    let Some(row) = row.first() else { return Ok(WatchChanges::default()) };
+    let counts = WatchChanges { added: row.get(0), changed: row.get(1), removed: row.get(2) };
     if counts.removed > 0 {
         transaction.execute_typed(include_str!("../../../sql/statements/inventory_remove_watches.sql"), &[])?;
     }
     if counts.added + counts.changed > 0 {
         transaction.execute_typed(include_str!("../../../sql/statements/inventory_put_watches.sql"), &[])?;
     }
-    if counts != WatchCounts::default() {
-        let WatchCounts { added, changed, removed } = counts;
+    if counts != WatchChanges::default() {
+        let WatchChanges { added, changed, removed } = counts;
         let message = format!("{added} added, {changed} changed, {removed} removed");
         jobs::record(transaction, "watches", "watch.watches", JobEnd::Success, &[message])?;
     }

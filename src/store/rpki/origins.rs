@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::super::error::Result;
 
 /// A prefix, and the origin by RFC 6811 section 2; 0: the path ends in an AS_SET, `None`: it cannot be known.
-pub(crate) type Pair = (String, Option<i64>);
+pub(crate) type OriginPair = (String, Option<i64>);
 
 /// The state of a prefix and its origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,8 +64,8 @@ impl fmt::Display for DecidingVrp {
 /// When a statement fails or the connection is lost.
 pub(crate) fn origin_states(
     transaction: &mut Transaction<'_>,
-    pairs: &[Pair],
-) -> Result<HashMap<Pair, Arc<OriginState>>> {
+    pairs: &[OriginPair],
+) -> Result<HashMap<OriginPair, Arc<OriginState>>> {
     let may = transaction.query_typed_one(include_str!("../../../sql/statements/rpki_may_read.sql"), &[])?;
     if pairs.is_empty() || !may.get::<_, bool>(0) {
         return Ok(HashMap::new());
@@ -92,6 +92,6 @@ pub(crate) fn origin_states(
         }
     }
     // Places count from 1.
-    let of_pair = |(at, pair): (usize, &Pair)| Some((pair.clone(), Arc::new(states.remove(&(at + 1))?)));
+    let of_pair = |(at, pair): (usize, &OriginPair)| Some((pair.clone(), Arc::new(states.remove(&(at + 1))?)));
     Ok(pairs.iter().enumerate().filter_map(of_pair).collect())
 }

@@ -11,7 +11,7 @@ use crate::model::{Asn, RouterId, Timestamp};
 
 /// A BGP peer of a router.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PeerRow {
+pub struct WatchedPeer {
     /// The router.
     pub router: RouterId,
     /// The peer's address.
@@ -41,7 +41,7 @@ pub fn peers(
     transaction: &mut Transaction<'_>,
     (addresses, asns): (&[IpAddr], &[Asn]),
     began: impl Fn(&RouterId) -> Option<Timestamp>,
-) -> Result<Vec<PeerRow>> {
+) -> Result<Vec<WatchedPeer>> {
     let asns: Vec<i64> = asns.iter().map(|asn| i64::from(asn.0)).collect();
     let rows = transaction.query_typed(
         include_str!("../../../sql/statements/watch_peers.sql"),
@@ -50,7 +50,7 @@ pub fn peers(
     let peer = |row: &Row| {
         let router = RouterId::new(row.get(0));
         let is_reported = began(&router).is_some_and(|began| row.get::<_, i64>(5) >= began.unix_micros());
-        PeerRow {
+        WatchedPeer {
             router,
             address: row.get(1),
             asn: asn(row.get(2)).unwrap_or_default(),

@@ -32,7 +32,7 @@ pub struct OwnSession {
 
 /// A VRP.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Vrp {
+pub struct StoredVrp {
     /// Its prefix, as text.
     pub prefix: String,
     /// The longest prefix that it allows.
@@ -43,7 +43,7 @@ pub struct Vrp {
 
 /// The set of VRPs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VrpSet {
+pub enum VrpSetState {
     /// There is none.
     Empty,
     /// It is older than `RIB_INGESTER_VRPS_MAX_AGE_SECS`, or past its own end.
@@ -89,18 +89,19 @@ pub fn sessions(client: &mut Client, ases: &[i64]) -> Result<Vec<OwnSession>> {
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
-pub fn vrps(client: &mut Client, ases: &[i64]) -> Result<(VrpSet, Vec<Vrp>)> {
+pub fn vrps(client: &mut Client, ases: &[i64]) -> Result<(VrpSetState, Vec<StoredVrp>)> {
     let sql = "SELECT COALESCE(bool_or(vrps > 0), false), NOT rpki.is_usable() FROM rpki.vrp_set";
     let set = client.query_typed_one(sql, &[])?;
     let state = match (set.get(0), set.get(1)) {
-        (false, _) => VrpSet::Empty,
-        (true, true) => VrpSet::Stale,
-        (true, false) => VrpSet::Fresh,
+        (false, _) => VrpSetState::Empty,
+        (true, true) => VrpSetState::Stale,
+        (true, false) => VrpSetState::Fresh,
     };
     let rows = client.query_typed(
         "SELECT DISTINCT prefix::text, max_length, asn FROM rpki.vrps WHERE asn = ANY ($1) ORDER BY 1, 2, 3",
         &[(&ases, Type::INT8_ARRAY)],
     )?;
-    let vrps = rows.iter().map(|row| Vrp { prefix: row.get(0), max_length: row.get(1), asn: row.get(2) }).collect();
+    let vrps =
+        rows.iter().map(|row| StoredVrp { prefix: row.get(0), max_length: row.get(1), asn: row.get(2) }).collect();
     Ok((state, vrps))
 }
