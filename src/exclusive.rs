@@ -31,7 +31,7 @@ pub(crate) struct Exclusive<'a> {
     /// Where a database that is away is reported, once for all threads.
     pub outages: &'a Arc<dyn Outages>,
     /// Its heartbeat.
-    pub pulse: &'a Heartbeat,
+    pub heartbeat: &'a Heartbeat,
     /// The stop of the collector.
     pub stop: &'a Stop,
 }
@@ -60,7 +60,7 @@ impl Exclusive<'_> {
             reports: OutageReports::new(self.name, self.outages),
         };
         while !self.stop.is_stopping() {
-            self.pulse.beat();
+            self.heartbeat.progress();
             let result = self.attempt(&mut failures, &lock, &mut work);
             let Err(error) = result else { return };
             if self.stop.is_stopping() {
@@ -73,7 +73,7 @@ impl Exclusive<'_> {
                 warn!("{}: {}: {error}; retrying", self.name, self.consequence);
             }
             self.meters.set_degraded(self.name, Some(format!("{}: {error}", self.consequence)));
-            self.pulse.rest();
+            self.heartbeat.idle();
             self.stop.wait(Instant::now() + failures.backoff.take(), || false);
         }
     }
@@ -89,12 +89,12 @@ impl Exclusive<'_> {
         failures.reports.connected();
         while !lock(&mut client)? {
             self.succeeded(failures);
-            self.pulse.rest();
+            self.heartbeat.idle();
             self.stop.wait(Instant::now() + LOCK_EVERY, || false);
             if self.stop.is_stopping() {
                 return Ok(());
             }
-            self.pulse.beat();
+            self.heartbeat.progress();
         }
         info!("{}: working for all collectors of this database", self.name);
         work(&mut client, &mut || self.succeeded(failures))

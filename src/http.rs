@@ -188,11 +188,11 @@ impl Http {
 
     /// Answers requests until the collector stops; `thread` names the caller's thread.
     pub fn serve(&self, thread: &str) {
-        let pulse = self.meters.pulse(thread, STANDSTILL_MAX);
+        let heartbeat = self.meters.heartbeat(thread, STANDSTILL_MAX);
         let (mut connections, mut next_id) = (Vec::new(), 0);
         let mut accept_at = Instant::now();
         while !self.stop.is_stopping() {
-            pulse.beat();
+            heartbeat.progress();
             let is_accepting = Instant::now() >= accept_at;
             if let Err(error) = self.sleep(&connections, is_accepting) {
                 warn!("http: cannot wait for clients: {error}");
@@ -207,7 +207,7 @@ impl Http {
             let now = Instant::now();
             connections.retain_mut(|connection| !connection.is_over(now) && self.go_on(connection));
         }
-        pulse.rest();
+        heartbeat.idle();
     }
 
     /// Gives finished answers to the connections that wait for them; one whose client has gone away is dropped.

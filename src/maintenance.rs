@@ -90,13 +90,13 @@ pub struct Report {
 
 /// Runs immediately and then at every interval until the collector stops.
 pub fn run(options: &MaintenanceOptions, stop: &Stop) {
-    let pulse = options.meters.pulse(THREAD, STANDSTILL_MAX);
+    let heartbeat = options.meters.heartbeat(THREAD, STANDSTILL_MAX);
     let mut is_failing = false;
     let mut is_away = false;
     let mut order = CompareOrder::default();
     while !stop.is_stopping() {
         let started = Instant::now();
-        pulse.beat();
+        heartbeat.progress();
         let answered = options.health.answered();
         // Without a connection the work below does not begin.
         let was_away = std::mem::replace(&mut is_away, true);
@@ -131,7 +131,7 @@ pub fn run(options: &MaintenanceOptions, stop: &Stop) {
                 options.interval.min(RETRY_PAUSE)
             }
         };
-        pulse.rest();
+        heartbeat.idle();
         // If the database has answered another thread, a retry is worthwhile.
         stop.wait(started + pause, || is_away && options.health.answered() != answered);
     }

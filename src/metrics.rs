@@ -67,7 +67,7 @@ pub struct Meters {
     /// The APIs.
     pub api: ApiMeter,
     routers: Mutex<BTreeMap<RouterId, Arc<RouterMeter>>>,
-    pulses: Mutex<Vec<Arc<Heartbeat>>>,
+    heartbeats: Mutex<Vec<Arc<Heartbeat>>>,
     queues: Mutex<BTreeMap<String, Queue>>,
     parts: Mutex<BTreeMap<&'static str, ComponentStatus>>,
     degraded: Mutex<BTreeMap<&'static str, String>>,
@@ -184,7 +184,7 @@ impl Default for Meters {
             dependents: DependentsMeter::default(),
             api: ApiMeter::default(),
             routers: Mutex::default(),
-            pulses: Mutex::default(),
+            heartbeats: Mutex::default(),
             queues: Mutex::default(),
             parts: Mutex::default(),
             degraded: Mutex::default(),
@@ -228,24 +228,24 @@ impl Meters {
     }
 
     /// Creates a heartbeat for a thread that must not stall for longer than `limit`; `name` identifies it in reports.
-    pub(crate) fn pulse(&self, name: &str, limit: Duration) -> Arc<Heartbeat> {
-        let pulse = Arc::new(Heartbeat::new(name, limit));
-        lock(&self.pulses).push(Arc::clone(&pulse));
-        pulse
+    pub(crate) fn heartbeat(&self, name: &str, limit: Duration) -> Arc<Heartbeat> {
+        let heartbeat = Arc::new(Heartbeat::new(name, limit));
+        lock(&self.heartbeats).push(Arc::clone(&heartbeat));
+        heartbeat
     }
 
     /// Returns all heartbeats.
-    pub(crate) fn pulses(&self) -> Vec<Arc<Heartbeat>> {
-        lock(&self.pulses).clone()
+    pub(crate) fn heartbeats(&self) -> Vec<Arc<Heartbeat>> {
+        lock(&self.heartbeats).clone()
     }
 
     /// Checks the collector's threads: an error names those that are stalled, each with its time.
     pub fn threads(&self) -> ComponentStatus {
-        let pulses = self.pulses();
-        let stuck: Vec<String> = pulses
+        let heartbeats = self.heartbeats();
+        let stuck: Vec<String> = heartbeats
             .iter()
-            .filter(|pulse| pulse.is_stuck())
-            .map(|pulse| format!("{} has not moved for {} s", pulse.name(), pulse.stalled_for().as_secs()))
+            .filter(|heartbeat| heartbeat.is_stuck())
+            .map(|heartbeat| format!("{} has not moved for {} s", heartbeat.name(), heartbeat.stalled_for().as_secs()))
             .collect();
         if stuck.is_empty() { Ok(()) } else { Err(stuck.join(", ")) }
     }

@@ -413,17 +413,17 @@ fn spawn_standby(collector: &Arc<Collector>, operations: &Operations, shared: &A
 fn spawn_session_notify(collector: &Arc<Collector>, operations: &Operations, written: &Stop) -> JoinHandle<()> {
     let (collector, written, notices) = (Arc::clone(collector), written.clone(), Arc::clone(&operations.notices));
     let health = Arc::clone(&operations.health);
-    let pulse = operations.meters.pulse(session_notify::THREAD, session_notify::STANDSTILL_MAX);
-    spawn(session_notify::THREAD, move || session_notify::run(&collector, &notices, &health, &pulse, &written))
+    let heartbeat = operations.meters.heartbeat(session_notify::THREAD, session_notify::STANDSTILL_MAX);
+    spawn(session_notify::THREAD, move || session_notify::run(&collector, &notices, &health, &heartbeat, &written))
 }
 
 fn spawn_watch_trie(collector: &Arc<Collector>, operations: &Operations, stop: &Stop) -> JoinHandle<()> {
     let (collector, stop, watching) = (Arc::clone(collector), stop.clone(), Arc::clone(&operations.watching));
     let (meters, health) = (Arc::clone(&operations.meters), Arc::clone(&operations.health));
-    let pulse = meters.pulse(watch_trie::THREAD, watch_trie::STANDSTILL_MAX);
+    let heartbeat = meters.heartbeat(watch_trie::THREAD, watch_trie::STANDSTILL_MAX);
     spawn(watch_trie::THREAD, move || {
-        let work = || watch_trie::run(&collector, &watching, &health, &pulse, &stop);
-        restart::run(watch_trie::THREAD, &meters, &pulse, &stop, work);
+        let work = || watch_trie::run(&collector, &watching, &health, &heartbeat, &stop);
+        restart::run(watch_trie::THREAD, &meters, &heartbeat, &stop, work);
     })
 }
 
@@ -447,6 +447,6 @@ fn spawn_expiry(
     shared: &Arc<Shared>,
 ) -> JoinHandle<()> {
     let (collector, health, shared) = (Arc::clone(collector), Arc::clone(&operations.health), Arc::clone(shared));
-    let pulse = shared.meters.pulse(expiry::THREAD, expiry::STANDSTILL_MAX);
-    spawn(expiry::THREAD, move || expiry::run(&collector, stale_time, &shared, &health, &pulse))
+    let heartbeat = shared.meters.heartbeat(expiry::THREAD, expiry::STANDSTILL_MAX);
+    spawn(expiry::THREAD, move || expiry::run(&collector, stale_time, &shared, &health, &heartbeat))
 }

@@ -52,14 +52,14 @@ struct Round {
 }
 
 /// Works until the collector stops.
-pub fn run(options: &Options, pulse: &Heartbeat, stop: &Stop) {
+pub fn run(options: &Options, heartbeat: &Heartbeat, stop: &Stop) {
     let thread = Exclusive {
         name: THREAD,
         consequence: "sessions, services and tenants are not kept up to date",
         database_url: &options.database_url,
         meters: &options.meters,
         outages: &options.outages,
-        pulse,
+        heartbeat,
         stop,
     };
     let mut rounds = [
@@ -69,7 +69,7 @@ pub fn run(options: &Options, pulse: &Heartbeat, stop: &Stop) {
         Round::new("tenants", "tenant", |client, _| tenants::round(client)),
     ];
     thread.run(dependents::lock, |client, succeeded| {
-        let result = work(&mut rounds, client, options, pulse, stop, succeeded);
+        let result = work(&mut rounds, client, options, heartbeat, stop, succeeded);
         // Another collector may count from now on.
         options.meters.dependents.set_registry(None);
         result
@@ -81,17 +81,17 @@ fn work(
     rounds: &mut [Round],
     client: &mut Client,
     options: &Options,
-    pulse: &Heartbeat,
+    heartbeat: &Heartbeat,
     stop: &Stop,
     succeeded: &mut dyn FnMut(),
 ) -> store::Result<()> {
     while !stop.is_stopping() {
         for round in &mut *rounds {
-            pulse.beat();
+            heartbeat.progress();
             round.take_if_due(client, &options.meters)?;
         }
         succeeded();
-        pulse.rest();
+        heartbeat.idle();
         stop.wait(Instant::now() + TICK, || false);
     }
     Ok(())

@@ -246,7 +246,7 @@ fn conditions(client: &mut Client) -> Result<Option<BTreeSet<Happening>>> {
 impl EventFeeder {
     /// Tells clients until the port is closed; `thread` names the caller's thread.
     pub(crate) fn run(&self, thread: &str) {
-        let pulse = self.meters.pulse(thread, STANDSTILL_MAX);
+        let heartbeat = self.meters.heartbeat(thread, STANDSTILL_MAX);
         let (mut clients, mut waiting): (Vec<Subscriber>, Vec<Subscriber>) = (Vec::new(), Vec::new());
         let (mut told, mut is_failing, mut asked_at): (Option<Told>, bool, Option<Instant>) = (None, false, None);
         loop {
@@ -260,7 +260,7 @@ impl EventFeeder {
                 told = None;
                 continue;
             }
-            pulse.beat();
+            heartbeat.progress();
             // Many new clients at once do not ask more often.
             if asked_at.is_none_or(|at| at.elapsed() >= INTERVAL / 4) || told.is_none() {
                 asked_at = Some(Instant::now());
@@ -273,7 +273,7 @@ impl EventFeeder {
             }
             keep_alive(&mut clients);
             keep_alive(&mut waiting);
-            pulse.rest();
+            heartbeat.idle();
         }
     }
 }

@@ -56,8 +56,8 @@ fn process_families(out: &mut Exposition, meters: &Meters) {
         GAUGE,
         "How long a thread has been working without getting a step further; 0 for one that waits for input.",
         |series| {
-            for pulse in meters.pulses() {
-                series.add(&[("thread", pulse.name())], pulse.stalled_for().as_secs_f64());
+            for heartbeat in meters.heartbeats() {
+                series.add(&[("thread", heartbeat.name())], heartbeat.stalled_for().as_secs_f64());
             }
         },
     );

@@ -103,13 +103,13 @@ impl Pages {
 
     /// Renders pages until the HTTP port is closed.
     pub fn run(mut self) {
-        let pulse = self.context.meters.pulse("http-pages", STANDSTILL_MAX);
+        let heartbeat = self.context.meters.heartbeat("http-pages", STANDSTILL_MAX);
         loop {
             match self.questions.recv_timeout(TICK) {
                 Ok(question) => {
-                    pulse.beat();
+                    heartbeat.progress();
                     self.answer(question);
-                    pulse.rest();
+                    heartbeat.idle();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,

@@ -22,10 +22,10 @@ const SIZES_EVERY: Duration = Duration::from_secs(60);
 pub(crate) const STANDSTILL_MAX: Duration = Duration::from_secs(120);
 
 /// Checks the database until the collector stops.
-pub fn run(pool: &Pool, meters: &Meters, pulse: &Heartbeat, stop: &Stop) {
+pub fn run(pool: &Pool, meters: &Meters, heartbeat: &Heartbeat, stop: &Stop) {
     let mut sizes_at: Option<Instant> = None;
     while !stop.is_stopping() {
-        pulse.beat();
+        heartbeat.progress();
         let began = Instant::now();
         let asked = pool.read(|client| {
             let has_schema = ask(client, meters)?;
@@ -42,7 +42,7 @@ pub fn run(pool: &Pool, meters: &Meters, pulse: &Heartbeat, stop: &Stop) {
         }
         stop.wait(began + every, || false);
     }
-    pulse.rest();
+    heartbeat.idle();
 }
 
 /// Checks that the database responds. Returns whether it has our schema.

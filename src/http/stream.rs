@@ -71,16 +71,16 @@ pub(in crate::http) struct StreamWriter<'a> {
     /// Begins the answer; `None` once it has begun.
     begin: Option<Box<dyn FnOnce() + Send + 'a>>,
     /// Called with the bytes of each piece: the producer makes progress.
-    beat: &'a dyn Fn(usize),
+    progress: &'a dyn Fn(usize),
 }
 
 impl<'a> StreamWriter<'a> {
     pub(super) fn new(
         sender: PieceSender,
         begin: Box<dyn FnOnce() + Send + 'a>,
-        beat: &'a dyn Fn(usize),
+        progress: &'a dyn Fn(usize),
     ) -> StreamWriter<'a> {
-        StreamWriter { buffer: Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 8), sender, begin: Some(begin), beat }
+        StreamWriter { buffer: Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 8), sender, begin: Some(begin), progress }
     }
 
     /// Appends a text and a line end.
@@ -110,7 +110,7 @@ impl<'a> StreamWriter<'a> {
         if let Some(begin) = self.begin.take() {
             begin();
         }
-        (self.beat)(self.buffer.len());
+        (self.progress)(self.buffer.len());
         if self.buffer.is_empty() {
             return Ok(());
         }

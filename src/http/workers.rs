@@ -99,13 +99,13 @@ pub(super) fn threads(
 impl Worker {
     /// Answers requests until the port is closed; `thread` names the caller's thread.
     pub(crate) fn run(&self, thread: &str) {
-        let pulse = self.service.meters.pulse(thread, STANDSTILL_MAX);
+        let heartbeat = self.service.meters.heartbeat(thread, STANDSTILL_MAX);
         loop {
             match self.requests.recv_timeout(TICK) {
                 Ok(request) => {
-                    pulse.beat();
+                    heartbeat.progress();
                     self.answer(&request);
-                    pulse.rest();
+                    heartbeat.idle();
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -165,12 +165,12 @@ impl Worker {
 impl StreamWorker {
     /// Produces streams until the port is closed; `thread` names the caller's thread.
     pub(crate) fn run(&self, thread: &str) {
-        let pulse = self.meters.pulse(thread, STANDSTILL_MAX);
+        let heartbeat = self.meters.heartbeat(thread, STANDSTILL_MAX);
         for job in &self.jobs {
-            pulse.beat();
+            heartbeat.progress();
             let meter = &self.meters.api;
             let sent = |bytes| {
-                pulse.beat();
+                heartbeat.progress();
                 meter.bytes.add(bytes);
             };
             meter.streams.raise();
@@ -179,7 +179,7 @@ impl StreamWorker {
             if produced.is_err() {
                 error!("http: a stream was cut: internal error");
             }
-            pulse.rest();
+            heartbeat.idle();
         }
     }
 

@@ -109,7 +109,7 @@ pub(super) struct RetryingClient {
     connection: Connection,
     stop: Stop,
     health: Arc<Health>,
-    pulse: Arc<Heartbeat>,
+    heartbeat: Arc<Heartbeat>,
     backoff: Backoff,
     is_failing: bool,
 }
@@ -197,9 +197,9 @@ impl RetryingClient {
         health: Arc<Health>,
     ) -> RetryingClient {
         let connection = Connection::new(&options.database_url, thread, prepare, &health);
-        let pulse = options.meters.pulse(thread, STANDSTILL_MAX);
+        let heartbeat = options.meters.heartbeat(thread, STANDSTILL_MAX);
         let backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
-        RetryingClient { connection, stop, health, pulse, backoff, is_failing: false }
+        RetryingClient { connection, stop, health, heartbeat, backoff, is_failing: false }
     }
 
     /// Returns the name of the thread that uses the connection.
@@ -213,15 +213,15 @@ impl RetryingClient {
     }
 
     /// Records a heartbeat of a writer that waits.
-    pub(super) fn beat(&self) {
-        self.pulse.beat();
+    pub(super) fn progress(&self) {
+        self.heartbeat.progress();
     }
 
     /// Waits for input by `wait`, which may take forever and is not reported as a stall.
     pub(super) fn while_idle<T>(&self, wait: impl FnOnce() -> T) -> T {
-        self.pulse.rest();
+        self.heartbeat.idle();
         let got = wait();
-        self.pulse.beat();
+        self.heartbeat.progress();
         got
     }
 
@@ -234,7 +234,7 @@ impl RetryingClient {
         let mut attempt = Attempt { prior: PriorCommit::No, committing: None };
         loop {
             self.wait_for_lock()?;
-            self.pulse.beat();
+            self.heartbeat.progress();
             let result = self.connection.attempt(self.is_failing, |client| match attempt.recall(client)? {
                 Some(value) => Ok(value),
                 None => work(client, &mut attempt),
@@ -274,7 +274,7 @@ impl RetryingClient {
             }
             Health::count(&self.health.retries, 1);
             self.stop.wait_to_write(Instant::now() + self.backoff.take(), || {
-                self.pulse.beat();
+                self.heartbeat.progress();
                 self.health.lock.may_write()
             });
         }
@@ -335,7 +335,7 @@ impl RetryingClient {
             log::debug!("database: {} cannot write: {error}", self.thread());
         }
         let goes_on = self.stop.wait_to_write(Instant::now() + self.backoff.take(), || {
-            self.pulse.beat();
+            self.heartbeat.progress();
             // Another thread succeeded: no need to wait for the end of a long pause.
             self.health.answered() != answered
         });

@@ -144,7 +144,7 @@ struct Said {
 
 impl Standstill {
     fn look(&mut self, at: (u64, u64), owner: &Ownership, connection: &mut RetryingClient, health: &Health) {
-        connection.beat();
+        connection.progress();
         let now = Instant::now();
         if at != self.at {
             (self.moved, self.at) = (now, at);

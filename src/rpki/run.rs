@@ -33,24 +33,24 @@ const RELEASE_EVERY: Duration = Duration::from_secs(10);
 const DUMPS_EVERY: Duration = Duration::from_secs(5);
 
 /// Fetches and validates until the collector stops.
-pub fn run(options: &Options, pulse: &Heartbeat, stop: &Stop) {
+pub fn run(options: &Options, heartbeat: &Heartbeat, stop: &Stop) {
     let thread = Exclusive {
         name: THREAD,
         consequence: "routes are not validated",
         database_url: &options.database_url,
         meters: &options.meters,
         outages: &options.outages,
-        pulse,
+        heartbeat,
         stop,
     };
     thread.run(database::lock, |client, succeeded| {
         let mut worker = Worker::new(options);
         let mut work = || {
             while !stop.is_stopping() {
-                pulse.beat();
-                worker.round(client, pulse)?;
+                heartbeat.progress();
+                worker.round(client, heartbeat)?;
                 succeeded();
-                pulse.rest();
+                heartbeat.idle();
                 stop.wait(Instant::now() + TICK, || false);
             }
             Ok(())
@@ -93,7 +93,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn round(&mut self, client: &mut Client, pulse: &Heartbeat) -> store::Result<()> {
+    fn round(&mut self, client: &mut Client, heartbeat: &Heartbeat) -> store::Result<()> {
         let mut state = database::state(client)?;
         let is_released = state.held.as_ref().is_some_and(|held| state.is_accepted || held.until <= state.now);
         let now = Instant::now();
@@ -101,7 +101,7 @@ impl<'a> Worker<'a> {
             self.fetch_at = now + self.options.refresh;
             self.release_at = now + self.options.refresh.min(RELEASE_EVERY);
             self.fetch(client, &state)?;
-            pulse.beat();
+            heartbeat.progress();
             state = database::state(client)?;
         }
         self.show(client, &state)?;
@@ -110,10 +110,10 @@ impl<'a> Worker<'a> {
         }
         let now = Instant::now();
         if state.scanned_version != state.version || now >= self.scan_at {
-            self.scan_all(client, &state, pulse)?;
+            self.scan_all(client, &state, heartbeat)?;
             self.scan_at = Instant::now() + self.options.scan_every;
         } else if now >= self.dumps_at {
-            self.scan_dumped(client, &state, pulse)?;
+            self.scan_dumped(client, &state, heartbeat)?;
             self.dumps_at = Instant::now() + DUMPS_EVERY;
         }
         Ok(())
@@ -199,11 +199,11 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    fn scan_all(&mut self, client: &mut Client, state: &SetState, pulse: &Heartbeat) -> store::Result<()> {
+    fn scan_all(&mut self, client: &mut Client, state: &SetState, heartbeat: &Heartbeat) -> store::Result<()> {
         let began = Instant::now();
         let routers = validity::routers(client)?;
         let names: Vec<String> = routers.iter().map(|(name, _)| name.clone()).collect();
-        let scanned = scan::scan(client, &names, true, state.version, pulse)?;
+        let scanned = scan::scan(client, &names, true, state.version, heartbeat)?;
         self.dumps = routers.into_iter().filter_map(|(name, dumped)| Some((name, dumped?))).collect();
         let meter = &self.options.meters.rpki;
         meter.scan_took.set(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
@@ -214,7 +214,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Validates the routes of routers whose dump was over since.
-    fn scan_dumped(&mut self, client: &mut Client, state: &SetState, pulse: &Heartbeat) -> store::Result<()> {
+    fn scan_dumped(&mut self, client: &mut Client, state: &SetState, heartbeat: &Heartbeat) -> store::Result<()> {
         let is_new = |(name, dumped): &(String, Option<Timestamp>)| {
             dumped.is_some_and(|dumped| self.dumps.get(name).is_none_or(|known| *known < dumped))
         };
@@ -223,7 +223,7 @@ impl<'a> Worker<'a> {
             return Ok(());
         }
         let names: Vec<String> = dumped.iter().map(|(name, _)| name.clone()).collect();
-        let scanned = scan::scan(client, &names, false, state.version, pulse)?;
+        let scanned = scan::scan(client, &names, false, state.version, heartbeat)?;
         self.dumps.extend(dumped.into_iter().filter_map(|(name, dumped)| Some((name, dumped?))));
         report(&scanned, state.version);
         self.options.meters.rpki.set_routers(scanned.routers, false);

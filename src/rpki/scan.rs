@@ -27,14 +27,14 @@ pub fn scan(
     routers: &[String],
     is_of_all: bool,
     version: i64,
-    pulse: &Heartbeat,
+    heartbeat: &Heartbeat,
 ) -> store::Result<Scanned> {
     let mut transaction = client.transaction()?;
     let table = validity::vrp_table(&mut transaction)?;
     let mut found: Validated = Vec::new();
     let mut scanned = Scanned::default();
     for router in routers {
-        pulse.beat();
+        heartbeat.progress();
         let mut pairs = Vec::new();
         validity::read_pairs(&mut transaction, router, |pair| pairs.push(pair))?;
         let of_router = validate(&table, pairs);
@@ -44,7 +44,7 @@ pub fn scan(
         scanned.routers.push((router.clone(), counts));
         found = merge(found, of_router);
     }
-    pulse.beat();
+    heartbeat.progress();
     let changes = validity::compare(&mut transaction, &found, is_of_all)?;
     validity::write(&mut transaction, &changes)?;
     if is_of_all {

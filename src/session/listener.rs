@@ -81,9 +81,9 @@ impl Listener {
         let with = if limits.tls.is_some() { " with TLS" } else { "" };
         info!("listener: waiting for routers{with} on {}", self.address);
         let mut sessions: Vec<JoinHandle<()>> = Vec::new();
-        let pulse = shared.meters.pulse(name, STANDSTILL_MAX);
+        let heartbeat = shared.meters.heartbeat(name, STANDSTILL_MAX);
         while !shared.stop.is_stopping() {
-            pulse.beat();
+            heartbeat.progress();
             sessions.retain(|session| !session.is_finished());
             match self.socket.accept() {
                 Ok((socket, _)) => sessions.extend(admit(socket.into(), shared, limits)),
@@ -95,7 +95,7 @@ impl Listener {
             }
         }
         // From here on the listener waits for the sessions' threads.
-        pulse.rest();
+        heartbeat.idle();
         shared.registry.stop_reading();
         for session in sessions {
             // A session's panic was caught and reported inside its thread.

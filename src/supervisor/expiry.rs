@@ -34,7 +34,7 @@ pub(super) fn run(
     stale_time: Duration,
     shared: &Arc<Shared>,
     health: &Arc<Health>,
-    pulse: &Heartbeat,
+    heartbeat: &Heartbeat,
 ) {
     let stop = &shared.stop;
     let every = (stale_time / 8).clamp(EVERY_MIN, EVERY_MAX);
@@ -42,12 +42,12 @@ pub(super) fn run(
     // While the database was away, no session could mark its table as live again.
     let mut grace_until = Instant::now();
     while !stop.is_stopping() {
-        pulse.beat();
+        heartbeat.progress();
         let began = Instant::now();
         if began >= grace_until && health.lock.may_write() && !shared.registry.is_isolated() {
             let failing_since = connection.failing_since();
             let expired = connection.attempt(|client| {
-                expire(collector, stale_time, shared, client, pulse)?;
+                expire(collector, stale_time, shared, client, heartbeat)?;
                 keep_meters(&shared.meters, &owned_routers(client, &collector.id, ROUTERS_MAX)?);
                 Ok(())
             });
@@ -55,7 +55,7 @@ pub(super) fn run(
                 grace_until = Instant::now() + since.elapsed().min(stale_time);
             }
         }
-        pulse.rest();
+        heartbeat.idle();
         stop.wait(began + every, || false);
     }
 }
@@ -73,7 +73,7 @@ fn expire(
     stale_time: Duration,
     shared: &Shared,
     client: &mut Client,
-    pulse: &Heartbeat,
+    heartbeat: &Heartbeat,
 ) -> store::Result<()> {
     for gone in shared.registry.take_gone() {
         let told = peers::forget_these(client, &collector.id, &gone.router, &names_of(&gone.peers));
@@ -92,7 +92,7 @@ fn expire(
             if shared.stop.is_stopping() || shared.registry.is_isolated() {
                 return Ok(());
             }
-            pulse.beat();
+            heartbeat.progress();
             let expired = stale::expire(client, &collector.id, &router, stale_time)?;
             if expired.is_whole {
                 shared.meters.router(&router).forget_tables();

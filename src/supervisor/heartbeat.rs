@@ -49,16 +49,16 @@ pub(super) fn itself(id: &str) -> Itself {
 
 /// Sends heartbeats until everything is `written`, then revokes the last one: until then the collector keeps its routers.
 pub(super) fn run(collector: &Collector, meters: &Arc<Meters>, health: &Arc<Health>, (stop, written): (&Stop, &Stop)) {
-    let pulse = meters.pulse(THREAD, STANDSTILL_MAX);
+    let heartbeat = meters.heartbeat(THREAD, STANDSTILL_MAX);
     let mut connection = Reported::new(THREAD, &collector.database_url, health, stop);
     let process = itself(&collector.id);
     let mut is_replaced = false;
     while !written.is_stopping() {
-        pulse.beat();
+        heartbeat.progress();
         let began = Instant::now();
-        let beat = connection.attempt(|client| sessions::heartbeat(client, &process, &collector.instance, AHEAD));
-        health.lease.note_answer(beat.is_some());
-        if let Some(is_ours) = beat {
+        let answer = connection.attempt(|client| sessions::heartbeat(client, &process, &collector.instance, AHEAD));
+        health.lease.note_answer(answer.is_some());
+        if let Some(is_ours) = answer {
             if !is_ours && !is_replaced {
                 warn!(
                     "heartbeat: another process runs as collector {}: give each one its own RIB_INGESTER_COLLECTOR_ID",
@@ -67,7 +67,7 @@ pub(super) fn run(collector: &Collector, meters: &Arc<Meters>, health: &Arc<Heal
             }
             is_replaced = !is_ours;
         }
-        pulse.rest();
+        heartbeat.idle();
         written.wait(began + EVERY, || connection.is_worth_a_try());
     }
     if let Some(client) = connection.client() {

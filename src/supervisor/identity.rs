@@ -104,11 +104,11 @@ pub(super) fn run(
     meters: &Meters,
     (stop, written): (&Stop, &Stop),
 ) {
-    let pulse = meters.pulse(THREAD, STANDSTILL_MAX);
+    let heartbeat = meters.heartbeat(THREAD, STANDSTILL_MAX);
     let mut connection = Some(client);
     let mut lost_since: Option<Instant> = None;
     while !written.is_stopping() {
-        pulse.beat();
+        heartbeat.progress();
         let asked = Instant::now();
         let standing = match connection.take() {
             Some(client) => keep(client),
@@ -127,7 +127,7 @@ pub(super) fn run(
             Ok(LockCheck::Taken(process)) => {
                 health.leave(THREAD);
                 health.lock.give_up(process.to_string());
-                pulse.rest();
+                heartbeat.idle();
                 return;
             }
             Err(error) => {
@@ -139,7 +139,7 @@ pub(super) fn run(
                 }
             }
         }
-        pulse.rest();
+        heartbeat.idle();
         match &mut connection {
             Some(client) => written.wait(asked + EVERY, || identity::is_gone(client)),
             None => written.wait(asked + RETRY, || false),

@@ -131,15 +131,15 @@ mod tests {
     #[test]
     fn a_stalled_writer_withholds_the_watchdog_ping() {
         let meters = Meters::default();
-        let writer = meters.pulse("state-0", Duration::from_millis(1));
+        let writer = meters.heartbeat("state-0", Duration::from_millis(1));
         let mut notify = Notify { ping_interval: Some(Duration::ZERO), ..Notify::new() };
-        writer.beat();
+        writer.progress();
         while !writer.is_stuck() {
             std::thread::sleep(Duration::from_millis(1));
         }
         notify.ping_watchdog(&meters.threads());
         assert!(notify.pinged_at.is_none() && notify.is_withheld);
-        writer.rest();
+        writer.idle();
         notify.ping_watchdog(&meters.threads());
         assert!(notify.pinged_at.is_some() && !notify.is_withheld);
     }

@@ -77,8 +77,8 @@ impl Operations {
         })?;
         operations.threads.extend(spawn_http(parts));
         let (pool, stop, meters) = (Arc::clone(&operations.pool), stop.clone(), Arc::clone(&operations.meters));
-        let pulse = meters.pulse("probe", probe::STANDSTILL_MAX);
-        operations.threads.push(spawn("probe", move || probe::run(&pool, &meters, &pulse, &stop)));
+        let heartbeat = meters.heartbeat("probe", probe::STANDSTILL_MAX);
+        operations.threads.push(spawn("probe", move || probe::run(&pool, &meters, &heartbeat, &stop)));
         Ok(operations)
     }
 

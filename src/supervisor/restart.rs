@@ -15,12 +15,12 @@ const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// Runs `work`, the thread `name`, until the collector stops. Meanwhile `/readyz` reports a pause as degraded.
-pub(super) fn run(name: &'static str, meters: &Meters, pulse: &Heartbeat, stop: &Stop, mut work: impl FnMut()) {
+pub(super) fn run(name: &'static str, meters: &Meters, heartbeat: &Heartbeat, stop: &Stop, mut work: impl FnMut()) {
     let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
     while !stop.is_stopping() {
         let began = Instant::now();
         let is_panic = catch_unwind(AssertUnwindSafe(&mut work)).is_err();
-        pulse.rest();
+        heartbeat.idle();
         if stop.is_stopping() {
             return;
         }
@@ -44,11 +44,11 @@ mod tests {
     #[test]
     fn a_thread_that_panics_starts_again() {
         let (meters, stop) = (Meters::default(), Stop::new());
-        let pulse = meters.pulse("deliveries", PAUSE_MAX);
+        let heartbeat = meters.heartbeat("deliveries", PAUSE_MAX);
         let mut runs = 0;
-        run("deliveries", &meters, &pulse, &stop, || {
+        run("deliveries", &meters, &heartbeat, &stop, || {
             runs += 1;
-            pulse.beat();
+            heartbeat.progress();
             if runs == 2 {
                 stop.begin();
                 return;
@@ -56,6 +56,6 @@ mod tests {
             panic!("on purpose");
         });
         assert_eq!((runs, meters.restarts.all()), (2, vec![("deliveries", 1)]));
-        assert!(meters.degraded().is_empty() && !pulse.is_stuck());
+        assert!(meters.degraded().is_empty() && !heartbeat.is_stuck());
     }
 }

@@ -23,11 +23,17 @@ const STOP_POLL: Duration = Duration::from_millis(100);
 const ROWS_MAX: usize = 1000;
 
 /// Notifies until the writers have ended.
-pub(super) fn run(collector: &Collector, notices: &Notices, health: &Arc<Health>, pulse: &Heartbeat, written: &Stop) {
+pub(super) fn run(
+    collector: &Collector,
+    notices: &Notices,
+    health: &Arc<Health>,
+    heartbeat: &Heartbeat,
+    written: &Stop,
+) {
     let mut connection = Reported::new(THREAD, &collector.database_url, health, written);
     let receiver = notices.receiver();
     loop {
-        pulse.rest();
+        heartbeat.idle();
         let is_last = written.is_stopping();
         let Ok(mut rows) = receiver.recv_timeout(if is_last { Duration::ZERO } else { STOP_POLL }) else {
             if is_last {
@@ -40,7 +46,7 @@ pub(super) fn run(collector: &Collector, notices: &Notices, health: &Arc<Health>
         {
             rows.extend(more);
         }
-        pulse.beat();
+        heartbeat.progress();
         // While the database is away there is nobody to listen: listeners connect again and read the table.
         connection.attempt(|client| sync::notify(client, &rows));
     }

@@ -36,18 +36,18 @@ pub(super) const THREAD: &str = "standby";
 
 /// Looks until the collector stops, then ends the sessions that stood by.
 pub(super) fn run(collector: &Collector, shared: &Arc<Shared>, health: &Arc<Health>) {
-    let pulse = shared.meters.pulse(THREAD, STANDSTILL_MAX);
+    let heartbeat = shared.meters.heartbeat(THREAD, STANDSTILL_MAX);
     let stop = &shared.stop;
     let mut connection = Reported::new(THREAD, &collector.database_url, health, stop);
     let mut round = 0_u32;
     while !stop.is_stopping() {
-        pulse.beat();
+        heartbeat.progress();
         let began = Instant::now();
         round = round.wrapping_add(1);
         shared.meters.process.standby_sessions.set(shared.standbys.count());
         let is_due = round.is_multiple_of(OWN_EVERY);
         connection.attempt(|client| look(collector, shared, health, client, is_due));
-        pulse.rest();
+        heartbeat.idle();
         stop.wait(began + EVERY, || connection.is_worth_a_try());
     }
     wait_until(Instant::now() + END_MAX, || shared.standbys.count() == 0);

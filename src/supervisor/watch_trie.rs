@@ -35,7 +35,7 @@ pub(super) fn run(
     collector: &Collector,
     watching: &Arc<Watching>,
     health: &Arc<Health>,
-    pulse: &Heartbeat,
+    heartbeat: &Heartbeat,
     stop: &Stop,
 ) {
     let mut reload = Reload {
@@ -49,12 +49,12 @@ pub(super) fn run(
     // An earlier run of this thread may have ended anywhere.
     reload.replace(Matched::Nothing, None, HashSet::new());
     while !stop.is_stopping() {
-        pulse.beat();
+        heartbeat.progress();
         let began = Instant::now();
         if health.lock.may_write() {
             reload.round();
         }
-        pulse.rest();
+        heartbeat.idle();
         stop.wait(began + EVERY, || false);
     }
 }

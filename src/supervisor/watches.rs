@@ -33,12 +33,12 @@ pub(super) fn spawn_deliveries(
         public_url: settings.public_url.clone(),
         meters: Arc::clone(&operations.meters),
         outages: Arc::clone(&operations.health) as _,
-        pulse: operations.meters.pulse(deliveries::THREAD, deliveries::STANDSTILL_MAX),
+        heartbeat: operations.meters.heartbeat(deliveries::THREAD, deliveries::STANDSTILL_MAX),
         stop: stop.clone(),
     };
     Some(spawn(deliveries::THREAD, move || {
-        let DeliveryOptions { meters, pulse, stop, .. } = &options;
-        restart::run(deliveries::THREAD, meters, pulse, stop, || deliveries::run(&options));
+        let DeliveryOptions { meters, heartbeat, stop, .. } = &options;
+        restart::run(deliveries::THREAD, meters, heartbeat, stop, || deliveries::run(&options));
     }))
 }
 
@@ -56,9 +56,9 @@ pub(super) fn spawn_evaluator(settings: &Settings, operations: &Operations, stop
         meters: Arc::clone(&meters),
         outages: Arc::clone(&operations.health) as _,
     };
-    let pulse = meters.pulse(run::THREAD, run::STANDSTILL_MAX);
+    let heartbeat = meters.heartbeat(run::THREAD, run::STANDSTILL_MAX);
     Some(spawn(run::THREAD, move || {
-        restart::run(run::THREAD, &meters, &pulse, &stop, || run::run(&options, &woken, &pulse, &stop));
+        restart::run(run::THREAD, &meters, &heartbeat, &stop, || run::run(&options, &woken, &heartbeat, &stop));
     }))
 }
 
@@ -73,10 +73,10 @@ pub(super) fn spawn_dependents(settings: &Settings, operations: &Operations, sto
         meters: Arc::clone(&meters),
         outages: Arc::clone(&operations.health) as _,
     };
-    let pulse = meters.pulse(dependents::run::THREAD, dependents::run::STANDSTILL_MAX);
+    let heartbeat = meters.heartbeat(dependents::run::THREAD, dependents::run::STANDSTILL_MAX);
     Some(spawn(dependents::run::THREAD, move || {
-        restart::run(dependents::run::THREAD, &meters, &pulse, &stop, || {
-            dependents::run::run(&options, &pulse, &stop);
+        restart::run(dependents::run::THREAD, &meters, &heartbeat, &stop, || {
+            dependents::run::run(&options, &heartbeat, &stop);
         });
     }))
 }
@@ -99,9 +99,9 @@ pub(super) fn spawn_rpki(settings: &Settings, operations: &Operations, stop: &St
         outages: Arc::clone(&operations.health) as _,
     };
     let (meters, stop) = (Arc::clone(&operations.meters), stop.clone());
-    let pulse = meters.pulse(rpki::run::THREAD, rpki::run::STANDSTILL_MAX);
+    let heartbeat = meters.heartbeat(rpki::run::THREAD, rpki::run::STANDSTILL_MAX);
     Some(spawn(rpki::run::THREAD, move || {
-        restart::run(rpki::run::THREAD, &meters, &pulse, &stop, || rpki::run::run(&options, &pulse, &stop));
+        restart::run(rpki::run::THREAD, &meters, &heartbeat, &stop, || rpki::run::run(&options, &heartbeat, &stop));
     }))
 }
 

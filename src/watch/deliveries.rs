@@ -94,7 +94,7 @@ pub struct DeliveryOptions {
     /// Where a database that is away is reported, once for all threads.
     pub outages: Arc<dyn Outages>,
     /// The thread's heartbeat.
-    pub pulse: Arc<Heartbeat>,
+    pub heartbeat: Arc<Heartbeat>,
     /// The signal to stop.
     pub stop: Stop,
 }
@@ -103,7 +103,7 @@ pub struct DeliveryOptions {
 pub fn run(options: &DeliveryOptions) {
     let mut dispatcher = Dispatcher::new(options);
     while !options.stop.is_stopping() {
-        options.pulse.beat();
+        options.heartbeat.progress();
         if let Err(error) = dispatcher.connect_and_deliver()
             && !options.stop.is_stopping()
         {
@@ -112,7 +112,7 @@ pub fn run(options: &DeliveryOptions) {
             }
             options.meters.set_degraded(THREAD, Some(format!("database: {error}")));
         }
-        options.pulse.rest();
+        options.heartbeat.idle();
         options.stop.wait(Instant::now() + PAUSE, || false);
     }
     options.meters.set_degraded(THREAD, None);
@@ -160,17 +160,17 @@ impl<'a> Dispatcher<'a> {
         self.options.meters.set_degraded(THREAD, None);
         while !deliveries::take_lock(&mut client)? {
             self.database.works();
-            self.options.pulse.rest();
+            self.options.heartbeat.idle();
             self.options.stop.wait(Instant::now() + PAUSE, || false);
             if self.options.stop.is_stopping() {
                 return Ok(());
             }
-            self.options.pulse.beat();
+            self.options.heartbeat.progress();
         }
         self.database.works();
         info!("deliveries: this collector delivers");
         while !self.options.stop.is_stopping() {
-            self.options.pulse.beat();
+            self.options.heartbeat.progress();
             self.gather(TICK);
             self.write_reports(&mut client)?;
             self.send_due(&mut client)?;
@@ -323,13 +323,13 @@ impl<'a> Dispatcher<'a> {
             let urls: Vec<String> = callback.url.split_whitespace().map(plan::alerts_url).collect();
             let message = |changes: &[Change]| {
                 let body = formats::alertmanager(changes, self.options.public_url.as_deref(), now);
-                plan::beat(urls.clone(), &body, now)
+                plan::heartbeat(urls.clone(), &body, now)
             };
             let messages = changes.chunks(ALERTS_MAX).map(message).collect();
             self.to_refresh.push(Job { callback, messages });
         }
         for callback in callbacks::heartbeats(client)? {
-            let messages = vec![plan::beat(vec![callback.url.clone()], &formats::heartbeat(now), now)];
+            let messages = vec![plan::heartbeat(vec![callback.url.clone()], &formats::heartbeat(now), now)];
             self.to_refresh.push(Job { callback, messages });
         }
         Ok(())

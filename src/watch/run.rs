@@ -37,7 +37,7 @@ pub struct Options {
 }
 
 /// Evaluates until the collector stops. `woken` says that a state writer of this process has left something.
-pub fn run(options: &Options, woken: &Receiver<()>, pulse: &Heartbeat, stop: &Stop) {
+pub fn run(options: &Options, woken: &Receiver<()>, heartbeat: &Heartbeat, stop: &Stop) {
     let mut evaluator = Evaluator::new(&options.site).with_mitigation(&options.mitigation);
     let thread = Exclusive {
         name: THREAD,
@@ -45,14 +45,14 @@ pub fn run(options: &Options, woken: &Receiver<()>, pulse: &Heartbeat, stop: &St
         database_url: &options.database_url,
         meters: &options.meters,
         outages: &options.outages,
-        pulse,
+        heartbeat,
         stop,
     };
     thread.run(evaluate::lock, |client, succeeded| {
         // Another evaluator may have worked since the last connection.
         evaluator.forget();
         while !stop.is_stopping() {
-            pulse.beat();
+            heartbeat.progress();
             let began = Instant::now();
             let report = evaluator.round(client)?;
             succeeded();
@@ -60,7 +60,7 @@ pub fn run(options: &Options, woken: &Receiver<()>, pulse: &Heartbeat, stop: &St
                 info!("{line}");
             }
             count(&options.meters, &report, began.elapsed());
-            pulse.rest();
+            heartbeat.idle();
             if report.has_more {
                 continue;
             }

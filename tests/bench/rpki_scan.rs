@@ -33,9 +33,9 @@ fn cpu() -> Duration {
 
 /// Scans, and prints what it took.
 fn measure(client: &mut Client, what: &str) -> Scanned {
-    let pulse = Heartbeat::new("bench", Duration::from_secs(600));
+    let heartbeat = Heartbeat::new("bench", Duration::from_secs(600));
     let (began, before) = (Instant::now(), cpu());
-    let scanned = scan(client, &[ROUTER.to_owned()], true, 1, &pulse).unwrap();
+    let scanned = scan(client, &[ROUTER.to_owned()], true, 1, &heartbeat).unwrap();
     println!(
         "{what:<24} {:>7.3} s, own CPU {:>6.3} s, {} changed",
         began.elapsed().as_secs_f64(),

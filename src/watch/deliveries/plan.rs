@@ -216,7 +216,7 @@ fn states(callback: &Callback, keys: Vec<Vec<Item>>, allowance: usize, context: 
 }
 
 /// The message that says that alerts still hold, or that all is well.
-pub(super) fn beat(urls: Vec<String>, body: &serde_json::Value, now: Timestamp) -> Outgoing {
+pub(super) fn heartbeat(urls: Vec<String>, body: &serde_json::Value, now: Timestamp) -> Outgoing {
     Outgoing {
         urls,
         body: body.to_string().into_bytes(),

@@ -45,7 +45,7 @@ pub fn send_test(
         }
     };
     if format == Format::Heartbeat {
-        let message = plan::beat(vec![callback.url.clone()], &formats::heartbeat(now), now);
+        let message = plan::heartbeat(vec![callback.url.clone()], &formats::heartbeat(now), now);
         post("heartbeat", &message);
         return answers;
     }
