@@ -200,7 +200,7 @@ impl Session {
         if self.identified.is_some() {
             return Ok(());
         }
-        let bytes = size().max(self.waiting.size());
+        let bytes = size() + self.waiting.size();
         let time_max = read_timeout::greeting_time(self.host.shared.options.message_time_max);
         let budget = &self.host.shared.inputs.unnamed;
         let Some(why) = self.unnamed.excess(budget, bytes, age, time_max) else { return Ok(()) };

@@ -41,6 +41,9 @@ const SEGMENT_AGE_MAX: Duration = Duration::from_secs(60);
 /// commits. Not while the journal is more than half full.
 const KEPT_STORED: Duration = Duration::from_secs(60);
 
+/// The octets of journal that count like one of memory where a session without a name is judged.
+const JOURNAL_PER_MEMORY: u64 = 8;
+
 /// The interval of the marks of what was stored when.
 const STORED_MARK_EVERY: Duration = Duration::from_secs(1);
 
@@ -382,10 +385,11 @@ impl Input {
         (octets > 0).then_some((octets, mark.or(inner.last_read_at)?))
     }
 
-    /// Returns what the input has taken of memory or journal since it began, bytes.
+    /// Returns what the input takes of memory, and an eighth of what it has taken of the journal since it began, bytes.
     pub(crate) fn size(&self) -> usize {
-        let read = usize::try_from(self.lock().read).unwrap_or(usize::MAX);
-        read.saturating_add(self.buffered.load(Ordering::Relaxed))
+        let inner = self.lock();
+        let journaled = usize::try_from(inner.read / JOURNAL_PER_MEMORY).unwrap_or(usize::MAX);
+        journaled.saturating_add(inner.bytes + self.buffered.load(Ordering::Relaxed))
     }
 
     fn acknowledged(&self) -> [u64; 2] {

@@ -143,6 +143,15 @@ fn small_messages_without_a_name_take_no_memory() {
         (0..6).for_each(|_| router.send_or_be_cut(&piece));
         eventually("it is read or closed", || (router.is_gone() || router.unread() == 0).then_some(()));
     }
+    // A router that repeats its Initiation says who it is later: more than may wait in memory is no reason to end it.
+    let mut router = ingester.connect();
+    let piece = junk(4, 0, 1 << 20);
+    for _ in 0..24 {
+        router.send(&piece);
+    }
+    eventually("it is read", || (router.unread() == 0).then_some(()));
+    assert!(!router.is_closed());
+    drop(router);
     let grown = ingester.proc_status("VmHWM") - before;
     assert!(grown < 50 << 10, "{grown} KiB");
     // They are in the journal as long as the connections live.
