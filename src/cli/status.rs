@@ -146,7 +146,7 @@ fn routers(now: Timestamp, routers: &[RouterStatus]) -> Table {
     let has_standby = routers.iter().any(|router| router.standby.is_some());
     if has_standby {
         let place = columns.iter().position(|(title, _)| *title == "collector").map_or(columns.len(), |at| at + 1);
-        columns.insert(place, ("stand-by", Column::Text));
+        columns.insert(place, ("standby", Column::Text));
     }
     let mut table = Table::new(&columns);
     for router in routers {

@@ -45,6 +45,8 @@ pub(super) struct Batch {
     weight: usize,
     /// The routes in the tables that it removes, as far as their sessions know of them.
     removed: usize,
+    /// True if a session waits for stored routes: it applies nothing until it has them.
+    is_awaited: bool,
 }
 
 impl Batch {
@@ -154,7 +156,13 @@ impl Batch {
         }
     }
 
+    /// Returns whether a session waits for it.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.is_awaited
+    }
+
     fn push_start(&mut self, start: Start) {
+        self.is_awaited |= start.stored.is_some();
         self.weight += start.tables.len() + start.names.len();
         self.begun.extend(start.tables.iter().map(|table| place(table)));
         self.starts.push(start);

@@ -179,8 +179,8 @@ impl StateWriter {
             let is_usual = !self.batch.is_full(self.writer.options.batch_routes);
             let item = if is_usual || self.may_merge() {
                 let gather = if is_usual { self.writer.options.flush } else { self.sizer.gather() };
-                // The session of a dump that begins applies nothing until it is answered, one table after the other.
-                let until = if self.batch.starts.is_empty() { begun + gather } else { begun };
+                // What has arrived already joins a batch that a session waits for, and nothing else.
+                let until = if self.batch.is_awaited() { begun } else { begun + gather };
                 self.ahead.take().or_else(|| items.recv_deadline(until).ok())
             } else if !self.batch.is_full(self.sizer.stored()) {
                 self.next_with_history(items)

@@ -37,7 +37,7 @@ const CHUNK_OVERHEAD: usize = 128;
 /// The time after which a segment whose input is stored gives way to an empty one.
 const SEGMENT_AGE_MAX: Duration = Duration::from_secs(60);
 
-/// The time for which input stays in the journal after it is stored: a stand-by that is promoted may lack the last
+/// The time for which input stays in the journal after it is stored: a standby that is promoted may lack the last
 /// commits. Not while the journal is more than half full.
 const KEPT_STORED: Duration = Duration::from_secs(60);
 

@@ -215,7 +215,7 @@ impl Session {
     pub fn subject(&self) -> String {
         match (&self.identified, &self.standby) {
             (Some(identified), _) => identified.subject.clone(),
-            (None, Some(Standby { router, .. })) => format!("router {router} (stand-by)"),
+            (None, Some(Standby { router, .. })) => format!("router {router} (standby)"),
             (None, None) => format!("router at {}", self.host.source()),
         }
     }

@@ -56,7 +56,7 @@ impl Session {
     }
 
     /// Tells of input that was stored and is in no journal any more, and that the database does not have: it is a
-    /// stand-by that lacked the last commits, or was restored.
+    /// standby that lacked the last commits, or was restored.
     fn tell_what_the_database_lost(&mut self) {
         let Some(identified) = &mut self.identified else { return };
         let begins = self.position;

@@ -51,7 +51,7 @@ pub enum Error {
     },
     /// The database answered with something other than what was asked for.
     Unexpected(String),
-    /// The database lacks what it had committed: a stand-by was promoted before it had everything, or a backup restored.
+    /// The database lacks what it had committed: a standby was promoted before it had everything, or a backup restored.
     WentBack(String),
 }
 

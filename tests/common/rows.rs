@@ -172,6 +172,11 @@ impl Writers {
     }
 
     pub fn start_at(db: &TestDb, url: &str) -> Writers {
+        Writers::start_gathering(db, url, Duration::from_millis(20))
+    }
+
+    /// With writers that gather changes for so long.
+    pub fn start_gathering(db: &TestDb, url: &str, flush: Duration) -> Writers {
         let collector = "c1";
         let stop = Stop::new();
         let state_dir = std::env::temp_dir().join(format!("rib-ingester-{}", db.name()));
@@ -182,7 +187,7 @@ impl Writers {
             state_writers: 2,
             history_writers: 1,
             batch_routes: 1000,
-            flush: Duration::from_millis(20),
+            flush,
             compress_raw: true,
             state_dir: state_dir.clone(),
             meters: Arc::default(),

@@ -406,3 +406,22 @@ fn reading_a_stored_table_delays_no_other_router() {
     assert_eq!(answer.recv_timeout(rows::DEADLINE).unwrap().iter().map(Vec::len).collect::<Vec<_>>(), [0]);
     assert_eq!(writers.finish(), 0);
 }
+
+/// A session that begins one table after the other would wait for the gathering as often.
+#[test]
+fn a_session_that_asks_waits_for_nobodys_changes() {
+    let db = TestDb::migrated();
+    // Longer than any wait here lasts.
+    let writers = Writers::start_gathering(&db, &db.url(), 4 * rows::DEADLINE);
+    let owner = writers.claim("10.0.0.1").owner;
+    for name in ["one", "two", "three"] {
+        let table = table("10.0.0.1", name, Afi::Ipv4);
+        assert!(writers.start_sync(&owner, &table).is_some(), "{name}");
+        // Changes alone are gathered.
+        writers.send(&owner, vec![announce(&table, "10.1.0.0/16", 1)]);
+    }
+    let gathered = db.rows("SELECT DISTINCT table_name FROM current_routes ORDER BY 1");
+    assert!(!gathered.contains(&"three".to_owned()), "{gathered:?}");
+    assert_eq!(writers.finish(), 0);
+    assert_eq!(db.rows("SELECT count(*) FROM current_routes"), ["3"]);
+}

@@ -217,7 +217,7 @@ fn what_the_database_lost_is_stored_again_or_a_gap() {
     ingester.kill();
     let kept = Folder::new();
     copy(&folder, kept.path());
-    // A stand-by is promoted that does not have the last commits.
+    // A standby is promoted that does not have the last commits.
     let lose = format!(
         "DELETE FROM route_events WHERE prefix = '203.0.113.0/24'; DELETE FROM current_routes WHERE prefix = '203.0.113.0/24';
          UPDATE journal_positions SET octet = {before}"
@@ -248,7 +248,7 @@ fn what_the_database_lost_is_stored_again_or_a_gap() {
 /// Another server answers while the collector runs, and lacks the last commits: two changes of a router that goes on, and
 /// the last one of a router that is silent from then on.
 #[test]
-fn what_a_promoted_stand_by_lacks_is_stored_again() {
+fn what_a_promoted_standby_lacks_is_stored_again() {
     const OTHER: &str = "10.255.0.2";
     let (db, state_dir) = (TestDb::create(), Folder::new());
     let settings = [("STATE_DIR", state_dir.path().to_str().unwrap())];

@@ -28,14 +28,14 @@ fn two_live_sessions_leave_the_router_where_it_is() {
     // Both say so.
     assert_eq!(scene.collector(1).count_logged("stands by: collector one has the router"), 1);
     let status = String::from_utf8(scene.run(&["status"]).stdout).unwrap();
-    assert!(status.contains("stand-by") && status.contains("two"), "{status}");
+    assert!(status.contains("standby") && status.contains("two"), "{status}");
     for (station, count) in [(0, 0), (1, 1)] {
         let collector = scene.collectors[station].as_mut().unwrap();
         let metrics = collector.get("/metrics").2;
         assert!(metrics.contains(&format!("\nrib_ingester_standby_sessions {count}\n")), "{metrics}");
-        assert!(collector.browse("/").2.contains("stand-by two"));
+        assert!(collector.browse("/").2.contains("standby two"));
     }
-    // What the stand-by reads is nowhere.
+    // What the standby reads is nowhere.
     let journal = std::fs::read_dir(scene.journal(1)).unwrap();
     assert_eq!(journal.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count(), 0);
     // It ends with its connection, and nobody takes anything.
@@ -47,7 +47,7 @@ fn two_live_sessions_leave_the_router_where_it_is() {
     scene.stop();
 }
 
-/// The owner is killed, and comes back as the stand-by.
+/// The owner is killed, and comes back as the standby.
 fn owner_is_killed(has_clock: bool) {
     let mut scene = Scene::new(has_clock);
     (0..20).for_each(|_| scene.live(None));
@@ -127,7 +127,7 @@ fn a_database_away_for_both_takes_no_router() {
     scene.live_until("every lease is over", None, |scene| {
         scene.db.rows("SELECT bool_and(alive_until < now()) FROM collectors") == ["t"]
     });
-    // The stand-by is back first.
+    // The standby is back first.
     scene.cut(1, false);
     scene.live_until("it is alive", None, |scene| {
         scene.db.rows("SELECT alive_until > now() FROM collectors WHERE collector_id = 'two'") == ["t"]
@@ -273,7 +273,7 @@ fn a_router_is_handed_over_and_back() {
 #[test]
 fn a_hand_over_that_nobody_takes_is_undone() {
     let mut scene = Scene::new(true);
-    // The stand-by has a session until it is frozen.
+    // The standby has a session until it is frozen.
     scene.collector(1).signal("STOP");
     let output = scene.run(&["hand-over", ROUTER, "--to", "two", "--wait", "1"]);
     assert_eq!(output.status.code(), Some(1));

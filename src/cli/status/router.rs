@@ -40,7 +40,7 @@ fn facts(router: &RouterStatus) -> String {
     let facts = [
         ("reason", standing.reason.clone()),
         ("collector", standing.session_collector.clone().or_else(|| router.collector_id.clone())),
-        ("stand-by", router.standby.clone()),
+        ("standby", router.standby.clone()),
         ("address", standing.source.or(router.address).map(|address| address.to_string())),
         ("AS", router.as_number.map(|number| number.to_string())),
         ("description", router.description.clone()),

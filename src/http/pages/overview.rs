@@ -357,7 +357,7 @@ fn row(context: &PageContext, line: &RouterLine, now: Timestamp) -> Markup {
                     @if line.name.is_some() { (line.id.as_str()) }
                     @if let Some(number) = line.as_number { " AS" (number) }
                     @if let Some(collector) = elsewhere { " at " (collector) }
-                    @if let Some(standby) = &line.standby { " stand-by " (standby) }
+                    @if let Some(standby) = &line.standby { " standby " (standby) }
                 }
                 @if let Some(lost) = lost(line) { span.faint { (lost) } }
             }
