@@ -2,8 +2,8 @@
 //!
 //! Each session has a *stream*: a folder of append-only *segments* of `Chunk`s, the raw BMP messages as they were read.
 //! A segment has a *checkpoint*: the state of the session before its first octet, which is written when the session
-//! gets there. So the input from any checkpoint on can be applied alone. A segment that the database has is removed
-//! once the checkpoint of the next one is on the disk.
+//! gets there. So the input from any checkpoint on can be applied alone. A segment is removed a minute after the database
+//! has all of it, once the checkpoint of the next one is on the disk.
 //!
 //! ```text
 //! <state dir>/journal/lock

@@ -254,7 +254,7 @@ impl SessionEnd {
         self.cause.consequences()
     }
 
-    /// Returns true if the router, or whatever lies between, ended the connection.
+    /// Returns true if the router, or whatever is between, ended the connection.
     pub(crate) fn is_by_connection(&self) -> bool {
         matches!(self.cause, Cause::Closed | Cause::Lost)
     }

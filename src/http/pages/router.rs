@@ -128,7 +128,7 @@ fn facts(
             @if let Some(address) = line.address { (fact("Address", html! { span.mono { (address) } })) }
             @if let Some(number) = line.as_number { (fact("AS", html! { (number) @if let Some(name) = names.of_as(number) { " " (name) } })) }
             @if let Some(collector) = &line.collector_id { (fact("Collector", html! { (collector) })) }
-            @if let Some(standby) = &line.standby { (fact("Stand-by", html! { (standby) })) }
+            @if let Some(standby) = &line.standby { (fact("Standby", html! { (standby) })) }
             (fact("Routes", overview::routes(line)))
             (fact("Last message", words::ago(now, line.last_message)))
             @if let Some(lag) = line.lag { (fact("Lag to commit", html! { (words::lag(lag.as_micros())) })) }
