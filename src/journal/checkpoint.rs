@@ -9,6 +9,7 @@ use byteorder::{BE, ByteOrder, ReadBytesExt};
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::segment;
 use crate::model::{RouterId, Timestamp};
 
 /// The first octets of a checkpoint.
@@ -45,7 +46,7 @@ impl Checkpoint {
     /// Writes it to a new file; returns the octets that it takes.
     pub(super) fn store(&self, path: &Path) -> io::Result<u64> {
         let bytes = self.to_bytes();
-        fs::write(path, &bytes)?;
+        segment::write_whole(path, &bytes)?;
         Ok(u64::try_from(bytes.len()).expect("a length fits 64 bits"))
     }
 

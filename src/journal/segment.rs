@@ -23,6 +23,13 @@ pub(super) fn numbers(folder: &Path) -> io::Result<Vec<u64>> {
     Ok(numbers)
 }
 
+/// Writes a small file as a whole: a process that is killed meanwhile leaves what was there before, never a part.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let draft = path.with_extension("new");
+    fs::write(&draft, bytes)?;
+    fs::rename(draft, path)
+}
+
 /// Gives every chunk of a segment to `each`, in order. What is damaged is passed over.
 pub(super) fn each_chunk(path: &Path, mut each: impl FnMut(&Chunk)) -> io::Result<()> {
     let file = File::open(path)?;

@@ -141,8 +141,7 @@ impl Stream {
         };
         stream.expected = Some(checkpoint.octet.saturating_sub(skipped));
         if checkpoint.router.is_none() {
-            checkpoint.router =
-                fs::read_to_string(stream.folder.join("router")).ok().map(|router| RouterId::new(&router));
+            checkpoint.router = stream.text_in("router").map(|router| RouterId::new(&router));
         }
         Counters::add(&journal.counters.segments, u64::try_from(stream.segments.len()).unwrap_or(u64::MAX));
         Counters::add(&journal.counters.streams, 1);
@@ -226,7 +225,7 @@ impl Stream {
     /// Notes the router, which the first checkpoint does not have.
     pub(crate) fn note_router(&self, router: &RouterId) {
         let path = self.folder.join("router");
-        match fs::write(&path, router.as_str()) {
+        match segment::write_whole(&path, router.as_str().as_bytes()) {
             Ok(()) => self.journal.note_new(path),
             Err(error) => log::error!("journal: {}: {error}", self.folder.display()),
         }
@@ -234,14 +233,19 @@ impl Stream {
 
     /// Notes the loss of input, which is not told yet.
     pub(crate) fn note_lost(&self, what: &str) {
-        if let Err(error) = fs::write(self.folder.join("lost"), what) {
+        if let Err(error) = segment::write_whole(&self.folder.join("lost"), what.as_bytes()) {
             log::error!("journal: {}: {error}", self.folder.display());
         }
     }
 
     /// Returns the loss that an earlier process noted and may not have told.
     pub(crate) fn lost(&self) -> Option<String> {
-        fs::read_to_string(self.folder.join("lost")).ok()
+        self.text_in("lost")
+    }
+
+    /// Returns the text of a file; `None` if there is none, or an empty one, which the death of the machine may leave.
+    fn text_in(&self, name: &str) -> Option<String> {
+        fs::read_to_string(self.folder.join(name)).ok().filter(|text| !text.is_empty())
     }
 
     /// Returns what the writers had acknowledged when a segment was removed last.
@@ -370,7 +374,8 @@ impl Stream {
             && self.segments[0].end <= stored
             && self.segments[1].checkpoint.is_some_and(|(_, round)| self.journal.is_synced(round))
         {
-            fs::write(self.folder.join("acknowledged"), acknowledged.map(u64::to_be_bytes).concat())?;
+            let octets = acknowledged.map(u64::to_be_bytes).concat();
+            segment::write_whole(&self.folder.join("acknowledged"), &octets)?;
             let Some(segment) = self.segments.pop_front() else { return Ok(()) };
             self.journal.give_back(segment.size + segment.checkpoint.map_or(0, |(size, _)| size));
             self.journal.counters.segments.fetch_sub(1, Ordering::Relaxed);

@@ -108,9 +108,17 @@ fn chunks_return_in_order_across_processes() {
     let beginning = Checkpoint::of_beginning("one", checkpoint(0).source, began);
     Stream::create(&journal, 2, &beginning).unwrap().note_router(&RouterId::new("10.0.0.9"));
     drop(journal);
-    let (_journal, mut left) = folder.open();
+    let (journal, mut left) = folder.open();
     let (stream, found) = left.pop().unwrap();
     assert_eq!(found.router, Some(RouterId::new("10.0.0.9")), "the first checkpoint does not have it");
+    // A draft is what a killed process leaves of a file that it was writing, an empty file what a power cut may leave.
+    for (name, text) in [("router.new", "10.0"), ("router", ""), ("lost", "")] {
+        fs::write(stream.folder().join(name), text).unwrap();
+    }
+    drop((stream, journal));
+    let (_journal, mut left) = folder.open();
+    let (stream, found) = left.pop().unwrap();
+    assert_eq!((found.router, stream.lost()), (None, None));
     stream.remove();
     assert!(left.is_empty());
 }
