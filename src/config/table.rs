@@ -103,6 +103,9 @@ settings! {
     allow_file: Option<PathBuf> = "ALLOW_FILE", Unset, value::optional(value::path), Present,
         "a file name",
         "a file with more of `ALLOW`, one CIDR per line, `#` begins a comment; SIGHUP reads it again";
+    proxy_from: Vec<IpNet> = "PROXY_FROM", Unset, value::list(value::networks), Present,
+        "comma-separated CIDRs or addresses",
+        "addresses of load balancers that begin each connection with a header of the PROXY protocol, version 1 or 2: the address in the header is the router's, and `ALLOW` and the limits judge that; unset: none";
     max_sessions: usize = "MAX_SESSIONS", Text("1024"), value::required(value::count::<1, 65_536>), Present,
         "1 to 65536",
         "how many routers may be connected at once";

@@ -1,4 +1,5 @@
-//! The BMP port: accepts connections, checks the allow-list and the limits, and starts a thread for each router.
+//! The BMP port: accepts connections, checks the allow-list and the limits, and starts a thread for each router. What a
+//! load balancer connects begins with a header that says whose it is ([`balancer`]).
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -7,10 +8,12 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use log::{error, info, warn};
+use log::{debug, error, info, warn};
 use nix::errno::Errno;
+use rustls::ServerConnection;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::balancer::{self, Arrival, Balancers};
 use super::connection::Connection;
 use super::registry::{ConnectionLimits, LimitReached};
 use super::shared::Shared;
@@ -35,6 +38,8 @@ pub struct Limits {
     pub allows: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
     /// The most sessions that may be open at the same time.
     pub most: ConnectionLimits,
+    /// The load balancers that routers may connect through.
+    pub balancers: Arc<Balancers>,
     /// The TLS acceptor, if routers must use TLS.
     pub tls: Option<Arc<Acceptor>>,
 }
@@ -77,7 +82,7 @@ impl Listener {
     }
 
     /// Accepts until the collector stops, then waits for the sessions' threads.
-    pub fn run(&self, name: &str, shared: &Arc<Shared>, limits: &Limits) {
+    pub fn run(&self, name: &str, shared: &Arc<Shared>, limits: &Arc<Limits>) {
         let with = if limits.tls.is_some() { " with TLS" } else { "" };
         info!("listener: waiting for routers{with} on {}", self.address);
         let mut sessions: Vec<JoinHandle<()>> = Vec::new();
@@ -119,13 +124,62 @@ fn bind(address: SocketAddr) -> io::Result<Listener> {
 }
 
 /// Checks one connection and starts a thread for it.
-fn admit(socket: TcpStream, shared: &Arc<Shared>, limits: &Limits) -> Option<JoinHandle<()>> {
+fn admit(socket: TcpStream, shared: &Arc<Shared>, limits: &Arc<Limits>) -> Option<JoinHandle<()>> {
     let Ok(peer) = socket.peer_addr() else {
         // Reset before it was accepted, as some health checks do.
         shared.meters.process.silent_connections.add(1);
         return None;
     };
     let source = peer.ip().to_canonical();
+    if limits.balancers.has(source) {
+        return receive(socket, source, shared, limits);
+    }
+    let (connection, tls) = enter(socket, source, shared, limits)?;
+    let (for_thread, its) = (Arc::clone(shared), Arc::clone(&connection));
+    let session = spawn(source, move || run::run(&for_thread, &its, tls));
+    if session.is_none() {
+        shared.registry.disconnect(&connection);
+    }
+    session
+}
+
+/// Starts a thread that waits for a load balancer's header, and then is the thread of the router's session.
+fn receive(socket: TcpStream, balancer: IpAddr, shared: &Arc<Shared>, limits: &Arc<Limits>) -> Option<JoinHandle<()>> {
+    let refuse = move |shared: &Shared, why: &str| {
+        shared.meters.refused.count("proxy_header");
+        shared.refusals.refuse(&shared.pipeline, balancer, why);
+    };
+    let Some(waiting) = limits.balancers.wait() else {
+        refuse(shared, "too many of its connections have sent no header of the PROXY protocol yet");
+        return None;
+    };
+    let (shared, limits) = (Arc::clone(shared), Arc::clone(limits));
+    spawn(balancer, move || {
+        let arrival = balancer::receive(&socket, balancer, shared.options.message_time_max, &shared.stop);
+        drop(waiting);
+        match arrival {
+            Ok(Arrival::Router(source)) => {
+                debug!("router at {source}: connects through the load balancer at {balancer}");
+                if let Some((connection, tls)) = enter(socket, source, &shared, &limits) {
+                    run::run(&shared, &connection, tls);
+                }
+            }
+            Ok(Arrival::Nobody) => {
+                shared.meters.process.silent_connections.add(1);
+                debug!("load balancer at {balancer}: connected and closed without a router");
+            }
+            Err(why) => refuse(&shared, &why),
+        }
+    })
+}
+
+/// Admits a connection from this address, unless the allow-list or a limit refuses it.
+fn enter(
+    socket: TcpStream,
+    source: IpAddr,
+    shared: &Shared,
+    limits: &Limits,
+) -> Option<(Arc<Connection>, Option<ServerConnection>)> {
     if !(limits.allows)(source) {
         let width = if source.is_ipv4() { 32 } else { 128 };
         let remedy = format!("not in the allow-list; to admit it add {source}/{width} to RIB_INGESTER_ALLOW");
@@ -143,21 +197,21 @@ fn admit(socket: TcpStream, shared: &Arc<Shared>, limits: &Limits) -> Option<Joi
             return None;
         }
     };
-    let connection = match shared.registry.connect(source, socket, limits.most) {
-        Ok(connection) => connection,
+    match shared.registry.connect(source, socket, limits.most) {
+        Ok(connection) => Some((connection, tls)),
         Err(full) => {
             shared.meters.refused.count(full.label());
             shared.refusals.refuse(&shared.pipeline, source, &remedy_for(full, limits.most));
-            return None;
+            None
         }
-    };
-    let (for_thread, its) = (Arc::clone(shared), Arc::clone(&connection));
-    let spawned = thread::Builder::new().name(format!("bmp-{source}")).spawn(move || run::run(&for_thread, &its, tls));
-    match spawned {
+    }
+}
+
+fn spawn(source: IpAddr, work: impl FnOnce() + Send + 'static) -> Option<JoinHandle<()>> {
+    match thread::Builder::new().name(format!("bmp-{source}")).spawn(work) {
         Ok(session) => Some(session),
         Err(error) => {
             error!("router at {source}: closed: cannot start a thread: {error}");
-            shared.registry.disconnect(&connection);
             None
         }
     }

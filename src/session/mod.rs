@@ -1,7 +1,7 @@
 //! Sessions: one TCP connection from a router each, from its first byte to its last.
 //!
 //! ```text
-//! listener: accept, allow-list, limits
+//! listener: accept, allow-list, limits; balancer: the header of a load balancer
 //!    | two threads per connection
 //! reader: frame > input > journal
 //! run: input > wire > messages: peers, identity, changes > tables: rib > outbox > channels
@@ -24,6 +24,7 @@
 pub mod add_path;
 mod anomalies;
 pub mod anomaly;
+pub mod balancer;
 mod begin;
 mod capabilities;
 pub mod changes;
@@ -56,6 +57,7 @@ pub(crate) mod peer_records;
 mod peer_state;
 pub mod peers;
 pub(crate) mod preamble;
+pub mod proxy_header;
 pub(crate) mod read_timeout;
 mod reader;
 pub mod reading;

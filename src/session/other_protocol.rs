@@ -71,8 +71,8 @@ impl fmt::Display for OtherProtocol {
             ),
             OtherProtocol::Proxy(version) => write!(
                 f,
-                "a header of the PROXY protocol, version {version}: disable it on the load balancer, which must preserve \
-                 the router's source address"
+                "a header of the PROXY protocol, version {version}: add the load balancer to RIB_INGESTER_PROXY_FROM, or \
+                 disable it there"
             ),
             OtherProtocol::Ssh => f.write_str("an SSH client: wrong port"),
             OtherProtocol::Bgp => f.write_str("a BGP message: configure the collector as a BMP station, not as a BGP peer"),

@@ -11,6 +11,7 @@ use super::begin::{StartError, spawn};
 use crate::config::allow::AllowList;
 use crate::config::md5::{self, Md5Key};
 use crate::config::{Problem, Settings};
+use crate::session::balancer::Balancers;
 use crate::session::listener::{Limits, Listener};
 use crate::session::registry::ConnectionLimits;
 use crate::session::{self, Shared};
@@ -95,9 +96,11 @@ impl Listeners {
     pub(super) fn spawn(&self, shared: &Arc<Shared>, settings: &Settings) -> Vec<JoinHandle<()>> {
         make_room_for(settings.max_sessions);
         let most = ConnectionLimits { sessions: settings.max_sessions, per_address: settings.max_sessions_per_address };
+        let balancers = Arc::new(Balancers::new(settings.proxy_from.clone()));
         let start = |name: &'static str, listener: &Arc<Listener>, tls: Option<Arc<Acceptor>>| {
             let (listener, shared, allow) = (Arc::clone(listener), Arc::clone(shared), Arc::clone(&self.allow));
-            let limits = Limits { allows: Box::new(move |source| allow.allows(source)), most, tls };
+            let allows = Box::new(move |source| allow.allows(source));
+            let limits = Arc::new(Limits { allows, most, balancers: Arc::clone(&balancers), tls });
             spawn(name, move || listener.run(name, &shared, &limits))
         };
         let mut threads = vec![start("listener", &self.plain, None)];

@@ -101,19 +101,20 @@ fn ctrl_c_stops_as_sigterm_does() {
 #[test]
 fn repeated_lines_are_folded_and_counted_at_the_end() {
     let db = TestDb::create();
-    let mut ingester = Ingester::start(&db.url(), &[("ALLOW", "192.0.2.0/24")]);
+    let mut ingester = Ingester::start(&db.url(), &[]);
     for _ in 0..5 {
         let mut router = ingester.connect();
+        router.send_or_be_cut(b"SSH-2.0-OpenSSH_9.2\r\n");
         eventually("the connection is closed", || router.is_closed().then_some(()));
     }
-    let line = ingester.logged("router at 127.0.0.1: refused");
+    let line = ingester.logged("router at 127.0.0.1: session ended: not BMP");
     // Time, level and message: standard error is not the journal here.
     let words: Vec<&str> = line.split_whitespace().collect();
     assert!(words[0].ends_with('Z') && words[0].contains('T') && words[1] == "warn", "{line}");
-    assert_eq!(ingester.count_logged("router at 127.0.0.1: refused"), 1);
+    assert_eq!(ingester.count_logged("router at 127.0.0.1: session ended: not BMP"), 1);
     ingester.signal("TERM");
     let line = ingester.logged("(repeated 4 times)");
-    assert!(line.contains("router at 127.0.0.1: refused"), "{line}");
+    assert!(line.contains("router at 127.0.0.1: session ended: not BMP"), "{line}");
 }
 
 #[test]
@@ -131,9 +132,12 @@ fn what_is_no_router_is_named_with_its_remedy() {
         ),
         (
             b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 11019\r\n",
-            "the PROXY protocol, version 1: disable it on the load balancer",
+            "the PROXY protocol, version 1: add the load balancer to RIB_INGESTER_PROXY_FROM",
         ),
-        (b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", "the PROXY protocol, version 2: disable it on the load balancer"),
+        (
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c",
+            "the PROXY protocol, version 2: add the load balancer to RIB_INGESTER_PROXY_FROM",
+        ),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "an SSH client"),
         (&[0xff; 29], "a BGP message: configure the collector as a BMP station"),
     ];

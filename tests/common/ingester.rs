@@ -261,6 +261,11 @@ impl FakeRouter {
         FakeRouter { stream: TcpStream::connect(address).unwrap() }
     }
 
+    /// The router's end of this connection.
+    pub fn of(stream: TcpStream) -> FakeRouter {
+        FakeRouter { stream }
+    }
+
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: &[u8]) -> &mut FakeRouter {
         self.stream.write_all(bytes).unwrap();

@@ -5,6 +5,7 @@ mod common;
 
 mod add_path;
 mod adj_rib;
+mod balancers;
 mod clocks;
 mod corpus;
 mod drift;
