@@ -58,6 +58,10 @@ pub use start::Migrate;
 /// The interval at which the supervisor checks its threads and the stale time.
 const TICK: Duration = Duration::from_millis(500);
 
+/// The longest time that current routes wait for history that alone is in trouble: long enough for most who hold a lock,
+/// short enough for those who watch routes.
+const HISTORY_WAIT: Duration = Duration::from_secs(60);
+
 /// The part of a stop's grace period that is reserved for saving unwritten input to the journal.
 const PARKING_TIME: Duration = Duration::from_secs(3);
 
@@ -338,6 +342,7 @@ fn spawn_deadline(stop: &Stop, grace: Duration, signals: Receiver<i32>) {
 
 fn pipeline_options(settings: &Settings, operations: &Operations) -> PipelineOptions {
     PipelineOptions {
+        history_wait: HISTORY_WAIT,
         database_url: settings.database_url.clone(),
         collector_id: settings.collector_id.clone(),
         state_writers: settings.state_writers,

@@ -24,6 +24,7 @@ use super::op::{EventBatch, Ownership, RouteChange, RouteEvent};
 use super::past::{self, Pasts};
 use super::positions::positions_of;
 use super::refused_rows::{self, Piece, Work, Writer, rows_of};
+use super::suspension::Suspension;
 use crate::model::{RouterId, Table, Timestamp};
 use crate::store::events::{self, Check};
 use crate::store::journal_positions::{self, Position, PositionOf};
@@ -39,6 +40,7 @@ const AHEAD_MAX_MICROS: i64 = 24 * 60 * 60 * 1_000_000;
 /// One event writer.
 pub(super) struct EventWriter {
     writer: Writer,
+    suspension: Arc<Suspension>,
     /// The time of each router's last event.
     last: HashMap<RouterId, Timestamp>,
     pasts: Pasts,
@@ -97,6 +99,7 @@ impl Work for Events<'_> {
 
     fn write(&mut self, part: &mut Part, is_last: bool) -> Result<(), Failure> {
         self.writer.write(self.batch, &part.rows, part.way, is_last)?;
+        self.writer.committed();
         self.partitions_made = false;
         self.are_tables_noted |= is_last;
         Ok(())
@@ -132,10 +135,11 @@ impl Work for Events<'_> {
 }
 
 impl EventWriter {
-    pub(super) fn new(writer: Writer) -> EventWriter {
+    pub(super) fn new(writer: Writer, suspension: Arc<Suspension>) -> EventWriter {
         let compressor = writer.options.compress_raw.then(|| Compressor::new(ZSTD_LEVEL).ok()).flatten();
         EventWriter {
             writer,
+            suspension,
             last: HashMap::new(),
             pasts: Pasts::default(),
             compressor,
@@ -186,7 +190,22 @@ impl EventWriter {
         self.writer.given_up()
     }
 
-    fn write_batches(&mut self, batches: Vec<EventBatch>) {
+    /// Notes that a transaction was committed. Where history was suspended, it goes on with the next sessions.
+    fn committed(&self) {
+        let Some(lasted) = self.suspension.commit() else { return };
+        self.writer.health.history_moves_for(self.writer.connection.thread());
+        log::warn!(
+            "history: works again, suspended for {} s; sessions of the time before end for a new dump",
+            lasted.as_secs()
+        );
+    }
+
+    fn write_batches(&mut self, mut batches: Vec<EventBatch>) {
+        // After a hole, later events of the same session would say what is not so.
+        batches.retain(|batch| !batch.owner.progress.events.is_off());
+        if batches.is_empty() {
+            return;
+        }
         let events: usize = batches.iter().map(|batch| batch.events.len()).sum();
         Health::count(&self.writer.health.history_batches, 1);
         match self.stamp(batches) {
@@ -224,6 +243,7 @@ impl EventWriter {
             tables: BTreeSet::new(),
             pieces: Vec::new(),
         };
+        let mut latest = base;
         for batch in batches {
             let router = &batch.owner.router;
             let mut last = match self.last.get(router) {
@@ -246,11 +266,13 @@ impl EventWriter {
                 let raw = event.raw.as_ref().map(|raw| self.pack(raw));
                 stamped.rows.push(Row { time: last, event, raw, check: None });
             }
+            latest = latest.max(last);
             self.last.insert(router.clone(), last);
             stamped.tables.extend(batch.tables);
             stamped.pieces.push((batch.owner.clone(), batch.upto));
             stamped.owners.insert(router.clone(), batch.owner);
         }
+        self.suspension.set_last_event(latest);
         // In key order the pages of the prefix index are found in memory, which saves a tenth of the time. The order of
         // events is in their times.
         stamped.rows.sort_unstable_by(|a, b| a.compare_keys(b).then_with(|| a.time.cmp(&b.time)));

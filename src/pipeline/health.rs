@@ -15,7 +15,7 @@ use crate::store;
 #[derive(Debug, Default)]
 pub struct Health {
     failing: AtomicUsize,
-    /// The state writers that wait for a stalled history, and why it is stalled.
+    /// The state writers that wait for a stalled history, and event writers whose history is suspended, with the reasons.
     history_stands: Mutex<BTreeMap<String, String>>,
     outage: Outage,
     database: OnceLock<String>,
@@ -53,7 +53,7 @@ impl Health {
         self.failing.load(Ordering::Acquire) == 0
     }
 
-    /// Returns why history is stalled, if a state writer waits for it.
+    /// Returns why history is stalled, if a state writer waits for it, or suspended.
     pub(crate) fn history_trouble(&self) -> Option<String> {
         self.history_stands().values().next().cloned()
     }
@@ -66,6 +66,11 @@ impl Health {
     /// Notes that `who` no longer waits.
     pub(super) fn history_moves_for(&self, who: &str) {
         self.history_stands().remove(who);
+    }
+
+    /// Returns whether the history of the event writer `who` is suspended.
+    pub(super) fn is_history_suspended(&self, who: &str) -> bool {
+        self.history_stands().contains_key(who)
     }
 
     /// Locks the map, which a panic elsewhere leaves consistent.
@@ -92,6 +97,11 @@ impl Health {
     /// Returns why the thread `who` cannot get its work done, as far as it is known.
     pub(super) fn cause_of(&self, who: &str) -> Option<String> {
         self.outage.cause_of(who)
+    }
+
+    /// Returns the SQLSTATE of the last error of the thread `who`, until it succeeds.
+    pub(super) fn code_of(&self, who: &str) -> Option<String> {
+        self.outage.code_of(who)
     }
 
     /// Notes that the thread `who` no longer needs the database.
@@ -131,10 +141,6 @@ impl Health {
     pub(super) fn leave_failing(&self, who: &str) {
         self.failing.fetch_sub(1, Ordering::AcqRel);
         self.outage.leave(who);
-    }
-
-    pub(super) fn read(counter: &AtomicU64) -> u64 {
-        counter.load(Ordering::Relaxed)
     }
 
     pub(super) fn count(counter: &AtomicU64, by: u64) {

@@ -1,7 +1,11 @@
-//! Input that is left when another collector takes its router. Nothing more may be written of the router, and the other
-//! collector's dump has what became of the routes: rows `gap` are dated just before its claim, so that its dump ends them.
+//! Rows of `session_events` that say from when on history is not complete.
+//!
+//! Input that is left when another collector takes its router is a gap: nothing more may be written of the router, and
+//! the other collector's dump has what became of the routes. Rows `gap` are dated just before its claim, so that its dump
+//! ends them. History that is suspended is off until the router's next session.
 
 use super::health::Health;
+use super::lead::Suspended;
 use super::op::Refusal;
 use super::refused_rows::Writer;
 use crate::model::{RouterId, SessionEvent, SessionEventKind, Timestamp};
@@ -37,6 +41,26 @@ pub(super) fn tell_gap(writer: &mut Writer, router: &RouterId, gap: &SessionEven
         let before = taken.map(|at| Timestamp::from_unix_micros(at.unix_micros() - 1));
         sync::insert_event(client, router, gap, before)
     })?;
+    writer.options.notices.push(rows);
+    Ok(())
+}
+
+/// Records from when on the history of a router is suspended: after the last event that its event writer has taken.
+///
+/// # Errors
+/// The database refuses the row; `None`: the shutdown grace period is over.
+pub(super) fn tell_suspended(writer: &mut Writer, suspended: &Suspended) -> Result<(), Option<Refusal>> {
+    let Suspended { owner, why, after } = suspended;
+    let row = SessionEvent {
+        kind: SessionEventKind::HistoryOff,
+        table_name: None,
+        peer_address: None,
+        afi: None,
+        reason: Some(format!("suspended: {why}")),
+        routes: None,
+    };
+    let at = (after.unix_micros() > 0).then(|| Timestamp::from_unix_micros(after.unix_micros() + 1));
+    let rows = writer.command(&owner.router, |client, _| sync::insert_event(client, &owner.router, &row, at))?;
     writer.options.notices.push(rows);
     Ok(())
 }

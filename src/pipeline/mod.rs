@@ -36,6 +36,7 @@ mod route_rows;
 mod rows;
 pub mod sender;
 mod state_writer;
+mod suspension;
 pub mod watching;
 mod work_sharing;
 
@@ -62,6 +63,7 @@ use refused_rows::Writer;
 pub(crate) use sender::{BATCH_BYTES_MAX, BATCH_ITEMS_MAX};
 pub use sender::{PipelineSender, channels};
 use state_writer::{Others, StateWriter};
+pub use suspension::{HistorySender, NotSent};
 pub use watching::Watching;
 use work_sharing::HelperPool;
 
@@ -89,7 +91,8 @@ pub fn spawn(options: PipelineOptions, stop: &Stop) -> io::Result<(Pipeline, Pip
     let health = Arc::clone(&options.health);
     let options = Arc::new(options);
     let helpers = HelperPool::new();
-    let (hurry, hurried) = Hurry::new(options.history_writers);
+    let suspensions = sender.suspensions();
+    let (hurry, hurried) = Hurry::new(&suspensions);
     // Bounded by the number of sessions, each of which waits for its answer.
     let (loads, to_load) = unbounded();
     // Bounded by the number of routers, whose later items wait for their removals.
@@ -112,9 +115,11 @@ pub fn spawn(options: PipelineOptions, stop: &Stop) -> io::Result<(Pipeline, Pip
         let remover = Writer::new(options.clone(), &name, routes::prepare, stop.clone());
         threads.push(thread::Builder::new().name(name).spawn(move || remover.run_removals(&to_remove))?);
     }
-    for (i, (items, hurried)) in receivers.events.into_iter().zip(hurried).enumerate() {
+    let ways = receivers.events.into_iter().zip(hurried).zip(suspensions);
+    for (i, ((items, hurried), suspension)) in ways.enumerate() {
         let name = event_writer_name(i);
-        let writer = EventWriter::new(Writer::new(options.clone(), &name, events::prepare, stop.clone()));
+        let writer = Writer::new(options.clone(), &name, events::prepare, stop.clone());
+        let writer = EventWriter::new(writer, suspension);
         threads.push(thread::Builder::new().name(name).spawn(move || writer.run(&items, &hurried))?);
     }
     Ok((Pipeline { threads, health }, sender))

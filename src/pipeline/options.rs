@@ -24,6 +24,8 @@ pub struct PipelineOptions {
     pub batch_routes: usize,
     /// The longest time that a batch is gathered while they keep up.
     pub flush: Duration,
+    /// The longest time that routes wait for history if it alone is in trouble.
+    pub history_wait: Duration,
     /// True if raw messages are compressed, where sessions send them.
     pub compress_raw: bool,
     /// The state directory, which contains the folder of rejected rows.

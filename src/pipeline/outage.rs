@@ -94,6 +94,11 @@ impl Outage {
         self.lock().now.as_ref().map(|trouble| trouble.latest.clone())
     }
 
+    /// Returns the SQLSTATE of the last error of `who`, until it succeeds; its text without digits if it has none.
+    pub(super) fn code_of(&self, who: &str) -> Option<String> {
+        Some(self.lock().now.as_ref()?.met_by.get(who)?.cause.clone())
+    }
+
     /// Returns the last error of `who`, until it succeeds.
     pub(super) fn cause_of(&self, who: &str) -> Option<String> {
         Some(self.lock().now.as_ref()?.met_by.get(who)?.words.clone())

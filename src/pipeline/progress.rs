@@ -4,7 +4,7 @@
 //! last chunk whose changes are all in it or in pieces before it. A writer acknowledges a piece when it has stored it.
 //! State waits for the history of the same input (`lead`), so both count pieces.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -71,6 +71,9 @@ pub struct Lane {
     sent: AtomicU64,
     stored: AtomicU64,
     upto: AtomicU64,
+    /// True once nothing more of the session is stored this way.
+    is_off: AtomicBool,
+    is_off_told: AtomicBool,
     /// The position in `journal_positions` that the writer's last transaction has committed.
     pub(super) committed: Arc<AtomicU64>,
     /// Locked briefly by the thread that acknowledges and by one that is about to wait, so that no wait begins after
@@ -119,9 +122,26 @@ impl Lane {
         self.stored.load(Ordering::Acquire)
     }
 
-    /// Returns whether the first `pieces` pieces are stored.
+    /// Returns whether the first `pieces` pieces are stored, or will never be.
     pub fn has_stored(&self, pieces: u64) -> bool {
-        self.count_stored() >= pieces
+        self.count_stored() >= pieces || self.is_off()
+    }
+
+    /// Nothing more of the session is stored this way, whatever was sent.
+    pub(crate) fn set_off(&self) {
+        self.is_off.store(true, Ordering::Release);
+        drop(self.turn.lock().unwrap_or_else(PoisonError::into_inner));
+        self.news.notify_all();
+    }
+
+    /// Returns once that nothing more of the session is stored this way.
+    pub(super) fn take_news_of_off(&self) -> bool {
+        self.is_off() && !self.is_off_told.swap(true, Ordering::AcqRel)
+    }
+
+    /// Returns whether nothing more of the session is stored this way.
+    pub(crate) fn is_off(&self) -> bool {
+        self.is_off.load(Ordering::Acquire)
     }
 
     /// Waits until the first `pieces` pieces are stored, for at most `longest`.
@@ -141,7 +161,8 @@ impl Lane {
 
     fn stored(&self, processed: u64) -> u64 {
         let stored = self.stored.load(Ordering::Acquire);
-        if self.sent.load(Ordering::Acquire) == stored { processed } else { self.upto.load(Ordering::Acquire) }
+        let is_all = self.is_off() || self.sent.load(Ordering::Acquire) == stored;
+        if is_all { processed } else { self.upto.load(Ordering::Acquire) }
     }
 }
 

@@ -1,9 +1,12 @@
 //! The sending end: the choice of a router's writers, and the limits of their queues.
 
+use std::sync::Arc;
+
 use crossbeam_channel::{Receiver, Sender, bounded};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::op::{EventBatch, StateItem};
+use super::suspension::{HistorySender, Suspension};
 use crate::metrics::{Meters, Queue};
 use crate::model::RouterId;
 
@@ -26,7 +29,7 @@ pub(crate) const EVENT_QUEUE_ITEMS_MAX: usize = 128;
 #[derive(Clone, Debug)]
 pub struct PipelineSender {
     state: Vec<Sender<StateItem>>,
-    events: Vec<Sender<EventBatch>>,
+    events: Vec<HistorySender>,
 }
 
 /// The receiving ends, one per writer thread.
@@ -42,7 +45,8 @@ pub struct PipelineReceivers {
 /// is kept.
 pub fn channels(state_writers: usize, event_writers: usize) -> (PipelineSender, PipelineReceivers) {
     let (state, state_ends) = (0..state_writers.max(1)).map(|_| bounded(STATE_QUEUE_ITEMS_MAX)).unzip();
-    let (events, event_ends) = (0..event_writers).map(|_| bounded(EVENT_QUEUE_ITEMS_MAX)).unzip();
+    let (events, event_ends): (Vec<_>, Vec<_>) = (0..event_writers).map(|_| bounded(EVENT_QUEUE_ITEMS_MAX)).unzip();
+    let events = events.into_iter().map(|channel| HistorySender::new(channel, Arc::default())).collect();
     (PipelineSender { state, events }, PipelineReceivers { state: state_ends, events: event_ends })
 }
 
@@ -52,8 +56,8 @@ impl PipelineSender {
         &self.state[writer_of(router, self.state.len())]
     }
 
-    /// Returns the channel of this router's event writer, always the same one; `None` when no history is kept.
-    pub fn events(&self, router: &RouterId) -> Option<&Sender<EventBatch>> {
+    /// Returns the way to this router's event writer, always the same one; `None` when no history is kept.
+    pub fn events(&self, router: &RouterId) -> Option<&HistorySender> {
         if self.events.is_empty() { None } else { self.events.get(writer_of(router, self.events.len())) }
     }
 
@@ -65,6 +69,11 @@ impl PipelineSender {
         for (i, channel) in self.events.iter().enumerate() {
             meters.set_queue(&format!("events-{i}"), Queue { waiting: channel.len(), capacity: EVENT_QUEUE_ITEMS_MAX });
         }
+    }
+
+    /// Returns the suspensions of the event writers, in their order.
+    pub(super) fn suspensions(&self) -> Vec<Arc<Suspension>> {
+        self.events.iter().map(|way| Arc::clone(way.suspension())).collect()
     }
 
     /// Returns the channel of a state writer for items that belong to no router, such as [`StateItem::Note`].

@@ -81,6 +81,7 @@ enum Task {
 
 impl StateWriter {
     pub(super) fn new(writer: Writer, Others { helpers, hurry, loads, removals }: Others) -> StateWriter {
+        let lead = Lead::new(hurry, writer.options.history_wait);
         StateWriter {
             sizer: BatchSizer::new(&writer.options),
             writer,
@@ -88,7 +89,7 @@ impl StateWriter {
             loads,
             removals,
             removals_over: unbounded(),
-            lead: Lead::new(hurry),
+            lead,
             batch: Batch::default(),
             ahead: None,
             backlog: Backlog::default(),
@@ -275,7 +276,7 @@ impl StateWriter {
     fn hand_over(&mut self, owner: &Arc<Ownership>, op: StateOp) {
         let StateOp::TablesDown { tables, event, .. } = op else { return };
         self.flush();
-        if !self.lead.wait(&mut self.writer.connection, &self.writer.health) {
+        if !self.await_history() {
             return self.writer.give_up(1);
         }
         self.backlog.send_away(owner.router.clone());
@@ -299,7 +300,7 @@ impl StateWriter {
         batch.coalesce();
         self.sizer.coalesced(gathered, batch.rows.len());
         let needs_history = !(batch.rows.is_empty() && batch.extras.is_empty() && ends.is_empty());
-        if needs_history && !self.lead.wait(&mut self.writer.connection, &self.writer.health) {
+        if needs_history && !self.await_history() {
             return self.writer.give_up(ends.len() + batch.rows.len() + batch.extras.len());
         }
         // Changes of routers that were lost meanwhile are not written.
@@ -323,6 +324,17 @@ impl StateWriter {
         self.acknowledge(&pieces);
         // A session that gets no answer finds its channel closed, and so learns that its writers are gone.
         starts.into_iter().for_each(|start| drop(self.loads.send(start)));
+    }
+
+    /// Waits for the history of the gathered changes, and records where it was suspended. `false`: the shutdown grace
+    /// period is over.
+    fn await_history(&mut self) -> bool {
+        let is_there = self.lead.wait(&mut self.writer.connection, &self.writer.health);
+        for suspended in self.lead.take_suspended() {
+            // What the database refuses is logged; what is given up is counted.
+            let _ = late::tell_suspended(&mut self.writer, &suspended);
+        }
+        is_there
     }
 
     /// Acknowledges pieces, which their sessions then need not keep. They keep those that were given up and all after

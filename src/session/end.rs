@@ -32,6 +32,8 @@ pub enum Cause {
     Drift,
     /// The database has other routes than the session expects: the router's next dump repairs that.
     DatabaseDiffers,
+    /// History was suspended and works again: it lacks what came meanwhile, and begins anew with a dump.
+    HistoryResumed,
     /// The database refused a command that the session depends on; the detail is the refusal.
     DatabaseRefused,
     /// Its input could not be kept: the latest input is lost.
@@ -135,7 +137,7 @@ pub enum WaitingMessages {
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Cause; 23] = [
+    pub const ALL: [Cause; 24] = [
         Cause::Termination,
         Cause::Closed,
         Cause::Lost,
@@ -146,6 +148,7 @@ impl Cause {
         Cause::AddPath,
         Cause::Drift,
         Cause::DatabaseDiffers,
+        Cause::HistoryResumed,
         Cause::DatabaseRefused,
         Cause::Journal,
         Cause::JournalDamaged,
@@ -190,6 +193,8 @@ impl Cause {
             Cause::Drift => row("drift", "drift: {}",
                 Warn, Complete, Stale(Drift), IfUnapplied, Dropped),
             Cause::DatabaseDiffers => row("database_differs", "database does not match the session; resync required",
+                Warn, Complete, Stale(SessionClosed), IfUnapplied, Dropped),
+            Cause::HistoryResumed => row("history_resumed", "history was suspended; a new dump is needed",
                 Warn, Complete, Stale(SessionClosed), IfUnapplied, Dropped),
             Cause::DatabaseRefused => row("database_refused", "the database refused a command: {}",
                 Warn, Complete, Stale(SessionClosed), IfUnappliedSetAside, Dropped),

@@ -8,9 +8,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use log::{Level, log};
 
 use super::anomaly::Anomaly;
@@ -24,8 +24,8 @@ use crate::model::{
     PeerName, Prefix, RouterId, SessionEvent, StatisticRecord, StoredRoute, Table, TableKey, TableNameRecord, Timestamp,
 };
 use crate::pipeline::{
-    BATCH_BYTES_MAX, BATCH_ITEMS_MAX, EventBatch, FlapTargets, Flaps, Ownership, RouteChange, RouteEvent, StateBatch,
-    StateItem, StateOp, StoredPositions,
+    BATCH_BYTES_MAX, BATCH_ITEMS_MAX, EventBatch, FlapTargets, Flaps, HistorySender, NotSent, Ownership, RouteChange,
+    RouteEvent, StateBatch, StateItem, StateOp, StoredPositions,
 };
 
 /// A piece is passed on when it has this many ops or events, and always before the session waits for
@@ -36,13 +36,16 @@ const PIECE_MAX: usize = BATCH_ITEMS_MAX;
 /// route with kilobytes of attributes in each UPDATE.
 const PIECE_BYTES_MAX: usize = BATCH_BYTES_MAX;
 
+/// The interval at which a session that waits for its events checks whether history is suspended.
+const SUSPENSION_POLL: Duration = Duration::from_millis(100);
+
 /// The ops and events of one session that are not on a channel yet.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     owner: Arc<Ownership>,
     state: Sender<StateItem>,
     /// `None` when no history is kept.
-    history: Option<Sender<EventBatch>>,
+    history: Option<HistorySender>,
     ops: Vec<StateOp>,
     events: Vec<RouteEvent>,
     /// The memory that `ops` and `events` use elsewhere, bytes: attribute sets, raw messages and texts.
@@ -71,7 +74,7 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     /// Creates an empty outbox to the writers of this router.
-    pub fn new(owner: Arc<Ownership>, state: Sender<StateItem>, history: Option<Sender<EventBatch>>) -> Outbox {
+    pub fn new(owner: Arc<Ownership>, state: Sender<StateItem>, history: Option<HistorySender>) -> Outbox {
         Outbox {
             flap_targets: FlapTargets::new(Arc::clone(&owner.flaps)),
             owner,
@@ -332,8 +335,8 @@ impl Outbox {
         }
     }
 
-    /// Passes everything on and waits until the events are stored, or given up because the collector stops: what is
-    /// written after this is later than all of them by the database's clock.
+    /// Passes everything on and waits until the events are stored, or given up because the collector stops or history is
+    /// suspended: what is written after this is later than all of them by the database's clock.
     ///
     /// # Errors
     /// As [`Outbox::flush`].
@@ -342,21 +345,52 @@ impl Outbox {
         self.flush()?;
         self.read_at = Some(read_at);
         let Some(history) = &self.history else { return Ok(()) };
-        let (stored, is_stored) = bounded(0);
+        let (stored, is_stored) = bounded::<()>(0);
         let owner = Arc::clone(&self.owner);
         let (events, tables, upto) = (Vec::new(), Vec::new(), self.position);
-        owner.progress.events.count_sent();
-        let batch = EventBatch { owner, events, tables, read_at, upto, stored: Some(stored) };
-        history.send(batch).map_err(|_| Cause::WritersGone)?;
+        self.send_events(history, EventBatch { owner, events, tables, read_at, upto, stored: Some(stored) })?;
         // Nothing is ever sent: the writer drops its end.
-        let _ = is_stored.recv();
+        while is_stored.recv_timeout(SUSPENSION_POLL) == Err(RecvTimeoutError::Timeout) {
+            if history.suspension().is_on() {
+                self.owner.progress.events.set_off();
+                break;
+            }
+        }
         Ok(())
+    }
+
+    /// Sends a piece of history. While that is suspended, it is dropped, as is all that the session sends later: after a
+    /// hole it would say what is not so.
+    fn send_events(&self, history: &HistorySender, batch: EventBatch) -> Result<(), SessionEnd> {
+        let lane = &self.owner.progress.events;
+        if lane.is_off() {
+            return Ok(());
+        }
+        let events = batch.events.len();
+        lane.count_sent();
+        self.owner.waiting.add(events);
+        match history.send(batch) {
+            Ok(()) => Ok(()),
+            Err(NotSent::Suspended) => {
+                self.owner.waiting.take(events);
+                self.owner.waiting.remove(events);
+                lane.set_off();
+                Ok(())
+            }
+            Err(NotSent::Closed) => Err(Cause::WritersGone.into()),
+        }
+    }
+
+    /// Returns whether history was suspended and works again, so that the session lacks some of it.
+    fn lacks_history(&self) -> bool {
+        let is_back = |history: &HistorySender| !history.suspension().is_on();
+        self.owner.progress.events.is_off() && self.history.as_ref().is_some_and(is_back)
     }
 
     /// Passes everything on; blocks while the writers' channels are full, and TCP then blocks the router.
     ///
     /// # Errors
-    /// The writers are gone, or another session owns the router now.
+    /// The writers are gone, another session owns the router now, or a new dump is needed.
     pub fn flush(&mut self) -> Result<(), SessionEnd> {
         // Another collector has the router: what was read before is history anyway, dated before its claim.
         let is_lost = self.owner.is_lost();
@@ -365,6 +399,10 @@ impl Outbox {
             && let Some(refusal) = self.owner.refusal()
         {
             return Err(SessionEnd::new(Cause::DatabaseRefused, &refusal.0));
+        }
+        // Input that an earlier process left is followed by a new dump anyway.
+        if !self.is_ending && !self.is_replayed && self.lacks_history() {
+            return Err(Cause::HistoryResumed.into());
         }
         let tables = std::mem::take(&mut self.tables);
         self.seen.clear();
@@ -378,10 +416,7 @@ impl Outbox {
         {
             let events = std::mem::take(&mut self.events);
             let (owner, tables) = (Arc::clone(&self.owner), tables.clone());
-            let batch = EventBatch { owner, events, tables, read_at, upto, stored: None };
-            progress.events.count_sent();
-            self.owner.waiting.add(batch.events.len());
-            history.send(batch).map_err(|_| Cause::WritersGone)?;
+            self.send_events(history, EventBatch { owner, events, tables, read_at, upto, stored: None })?;
         }
         if is_lost {
             self.ops.clear();

@@ -10,7 +10,7 @@ use crate::model::{
     AdjRibKey, Afi, Asn, NextHop, Nlri, PathAttributes, PeerIds, Policy, Prefix, Rd, RouterId, SessionEvent,
     StoredRoute, TableNameRecord,
 };
-use crate::pipeline::{EventBatch, Ownership, RouteChange, StateItem, WithdrawReason};
+use crate::pipeline::{EventBatch, HistorySender, Ownership, RouteChange, StateItem, WithdrawReason};
 use crate::session::changes::TableKind;
 use crate::session::peers::RECORDS_MAX;
 use crate::session::removal::Removed;
@@ -71,7 +71,7 @@ fn holding(stored: Vec<StoredRoute>, earlier: EarlierTables, redump: Redump) -> 
         }
     });
     let owner = Arc::new(Ownership::new(RouterId::new("10.0.0.1"), 1, Arc::default()));
-    let outbox = Outbox::new(owner, to_writer, Some(to_history));
+    let outbox = Outbox::new(owner, to_writer, Some(HistorySender::new(to_history, Arc::default())));
     let rules = Rules { stale_time: STALE_TIME, quiet: QUIET, redump, routes_max: None };
     Bench { tables: RouterTables::new(outbox, rules, earlier), state, history }
 }

@@ -107,6 +107,7 @@ fn main() {
     looks();
     let watching = Arc::<Watching>::default();
     let options = PipelineOptions {
+        history_wait: Duration::from_secs(60),
         database_url: url.clone(),
         collector_id: "bench".to_owned(),
         state_writers: 1,

@@ -177,6 +177,11 @@ impl Writers {
 
     /// With writers that gather changes for so long.
     pub fn start_gathering(db: &TestDb, url: &str, flush: Duration) -> Writers {
+        Writers::start_waiting(db, url, flush, Duration::from_secs(60))
+    }
+
+    /// With writers that wait so long for history in trouble.
+    pub fn start_waiting(db: &TestDb, url: &str, flush: Duration, history_wait: Duration) -> Writers {
         let collector = "c1";
         let stop = Stop::new();
         let state_dir = std::env::temp_dir().join(format!("rib-ingester-{}", db.name()));
@@ -188,6 +193,7 @@ impl Writers {
             history_writers: 1,
             batch_routes: 1000,
             flush,
+            history_wait,
             compress_raw: true,
             state_dir: state_dir.clone(),
             meters: Arc::default(),

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
 use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::common::bmp::{self, Attributes, Open, Peer};
 use crate::common::ingester::Ingester;
@@ -10,7 +12,8 @@ use crate::common::pg::TestDb;
 use crate::common::rows;
 use crate::common::rows::{Writers, announce, event, table, wait_for};
 use postgres::Client;
-use rib_ingester::model::Afi;
+use rib_ingester::model::{Afi, Table};
+use rib_ingester::pipeline::{EventBatch, NotSent, Ownership, RouteEvent};
 
 const ROUTES: &str = "SELECT count(*) FROM current_routes";
 
@@ -23,6 +26,11 @@ fn hold_history(db: &TestDb) -> Client {
     let mut client = db.client();
     client.batch_execute("BEGIN; LOCK TABLE route_events IN EXCLUSIVE MODE").unwrap();
     client
+}
+
+/// A piece of history.
+fn piece(owner: &Arc<Ownership>, events: Vec<RouteEvent>) -> EventBatch {
+    EventBatch { owner: owner.clone(), events, tables: vec![], read_at: Instant::now(), upto: 0, stored: None }
 }
 
 /// Waits until an event writer waits for the lock.
@@ -111,6 +119,50 @@ fn a_lost_router_ends_the_wait_for_its_history() {
     lock.batch_execute("COMMIT").unwrap();
     assert_eq!(writers.finish(), 0);
     assert_eq!(db.rows(ROUTES), ["1"]);
+}
+
+#[test]
+fn history_alone_in_trouble_is_suspended() {
+    let db = TestDb::migrated();
+    let writers = Writers::start_waiting(&db, &db.url(), Duration::from_millis(20), Duration::from_secs(1));
+    let [first, second] = ["10.0.0.1", "10.0.0.2"].map(|router| writers.claim(router).owner);
+    let [t, u] = ["10.0.0.1", "10.0.0.2"].map(|router| table(router, "global", Afi::Ipv4));
+    let tell = |owner: &Arc<Ownership>, t: &Arc<Table>, prefix: &str| {
+        writers.send_events(owner, vec![event(t, prefix, 1)]);
+        writers.send(owner, vec![announce(t, prefix, 1)]);
+    };
+    let events = || db.rows("SELECT prefix FROM route_events ORDER BY ingest_time");
+    writers.start_sync(&first, &t);
+    writers.start_sync(&second, &u);
+    tell(&first, &t, "10.1.0.0/16");
+    wait_for("the first event", || events() == ["10.1.0.0/16"]);
+    let lock = hold_history(&db);
+    tell(&first, &t, "10.2.0.0/16");
+    history_stands(&db);
+    tell(&first, &t, "10.3.0.0/16");
+    tell(&second, &u, "10.4.0.0/16");
+    wait_for("all routes", || db.rows(ROUTES) == ["4"]);
+    let off = "SELECT router_id, reason FROM session_events WHERE kind = 'history_off' ORDER BY 1";
+    let rows = db.rows(off);
+    assert!(
+        rows.len() == 2 && rows[0].starts_with("10.0.0.1|suspended: events-0 waits for a lock on route_"),
+        "{rows:?}"
+    );
+    // What was taken before is stored. The rest would say what is not so once other events are missing.
+    let batch = piece(&first, vec![event(&t, "10.5.0.0/16", 1)]);
+    assert_eq!(writers.sender.events(&first.router).unwrap().send(batch), Err(NotSent::Suspended));
+    drop(lock);
+    wait_for("what was taken before", || events() == ["10.1.0.0/16", "10.2.0.0/16"]);
+    // The next session has its history again.
+    let next = writers.claim("10.0.0.2").owner;
+    tell(&next, &u, "10.6.0.0/16");
+    wait_for("the next session's events", || events().last().is_some_and(|last| last == "10.6.0.0/16"));
+    assert_eq!(writers.finish(), 0);
+    assert_eq!((events().len(), db.rows(ROUTES)), (3, vec!["5".to_owned()]));
+    // The hole begins after the last event that is stored.
+    let early = "SELECT count(*) FROM route_events e JOIN session_events s USING (router_id)
+                 WHERE s.kind = 'history_off' AND e.router_id = '10.0.0.1' AND e.ingest_time >= s.event_time";
+    assert_eq!(db.rows(early), ["0"]);
 }
 
 /// `doctor`'s results for these checks, and its remedies.

@@ -2,6 +2,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+use std::time::{Duration, Instant};
+
 use crate::common::bmp::{self, Attributes, Open, Peer};
 use crate::common::ingester::{FakeRouter, Ingester, eventually, eventually_equal};
 use crate::common::pg::TestDb;
@@ -26,6 +28,60 @@ fn withdraw(router: &mut FakeRouter, prefix: &str) {
 
 fn delete(db: &TestDb, prefixes: &str) {
     db.client().execute(&format!("DELETE FROM current_routes WHERE prefix IN ({prefixes})"), &[]).unwrap();
+}
+
+/// The routes of history as of a moment, if all of them are known.
+fn history_at(db: &TestDb, moment: &str) -> Vec<String> {
+    db.rows(&format!(
+        "SELECT string_agg(prefix::text, ' ' ORDER BY prefix) FILTER (WHERE prefix IS NOT NULL)
+         FROM routes_as_of('{ROUTER}', 'global', {moment}) WHERE history_is_complete('{ROUTER}', 'global', {moment})"
+    ))
+}
+
+#[test]
+fn history_in_trouble_never_stops_current_routes() {
+    let db = TestDb::migrated();
+    let mut collector = Ingester::start(&db.url(), &[]);
+    let mut router = collector.connect();
+    dump(&mut router, &PREFIXES);
+    eventually_equal(vec!["4".to_owned()], || db.rows("SELECT count(*) FROM route_events"));
+    let before = db.rows("SELECT now()").remove(0);
+    let mut holder = db.client();
+    holder.batch_execute("BEGIN; LOCK TABLE route_events IN EXCLUSIVE MODE").unwrap();
+    withdraw(&mut router, "10.1.0.0/16");
+    // A minute is what is promised.
+    let deadline = Instant::now() + Duration::from_secs(180);
+    while collector.count_logged("history: suspended after 6") == 0 {
+        assert!(Instant::now() < deadline, "{:?}", collector.log());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    eventually_equal(PREFIXES[1..].iter().map(|one| (*one).to_owned()).collect(), || db.rows(STORED));
+    let suspended = "history is suspended: events-";
+    eventually("readyz to say so", || collector.get("/readyz").2.contains(suspended).then_some(()));
+    // Nothing waits any more, not even what waits for all events before it.
+    withdraw(&mut router, "10.2.0.0/16");
+    eventually_equal(PREFIXES[2..].iter().map(|one| (*one).to_owned()).collect(), || db.rows(STORED));
+    router.send(&bmp::peer_down(Peer::loc_rib(ROUTER), 6));
+    eventually_equal(Vec::new(), || db.rows(STORED));
+    router.send(&bmp::peer_up(Peer::loc_rib(ROUTER), &Open::of(64_500, ROUTER), Some("global")));
+    assert!(!router.is_closed());
+    holder.batch_execute("COMMIT").unwrap();
+    collector.logged("history: works again, suspended for ");
+    eventually("the session to be closed", || router.is_closed().then_some(()));
+    collector.logged("session ended: history was suspended; a new dump is needed");
+    // The dump is the history's new beginning.
+    let mut router = collector.connect();
+    dump(&mut router, &PREFIXES[2..]);
+    eventually("readyz to be well", || (collector.get("/readyz").0 == 200).then_some(()));
+    eventually_equal(vec!["6".to_owned()], || db.rows("SELECT count(*) FROM route_events WHERE action = 'A'"));
+    eventually_equal(vec!["10.3.0.0/16 10.4.0.0/16".to_owned()], || history_at(&db, "now()"));
+    assert_eq!(
+        history_at(&db, &format!("timestamptz '{before}'")),
+        ["10.1.0.0/16 10.2.0.0/16 10.3.0.0/16 10.4.0.0/16"]
+    );
+    let hidden = "(SELECT event_time + interval '1 second' FROM session_events WHERE kind = 'history_off')";
+    assert_eq!(history_at(&db, hidden), ["-"]);
+    assert!(collector.stop().success());
 }
 
 #[test]
