@@ -72,6 +72,50 @@ impl AfiSafi {
     }
 }
 
+/// The families whose NLRI are not prefixes but have fields of their own, and are decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum OtherFamily {
+    /// Ethernet VPN (RFC 7432): AFI 25, SAFI 70.
+    Evpn,
+    /// Flow specifications of IPv4 and IPv6 and of their VPNs (RFC 8955, RFC 8956): SAFI 133 and 134.
+    FlowSpec,
+    /// Link state and that of VPNs (RFC 9552): AFI 16388, SAFI 71 and 72.
+    BgpLs,
+    /// Candidate paths of SR policies (RFC 9830): SAFI 73.
+    SrPolicy,
+    /// Route target constraints (RFC 4684): AFI 1, SAFI 132.
+    Rtc,
+    /// Multicast VPN (RFC 6514): SAFI 5.
+    Mvpn,
+}
+
+impl OtherFamily {
+    /// Returns the one that a family belongs to; `None` for prefixes and for families that are not decoded.
+    pub fn of(family: AfiSafi) -> Option<OtherFamily> {
+        Some(match (family.afi, family.safi) {
+            (25, 70) => OtherFamily::Evpn,
+            (1 | 2, 133 | 134) => OtherFamily::FlowSpec,
+            (16_388, 71 | 72) => OtherFamily::BgpLs,
+            (1 | 2, 73) => OtherFamily::SrPolicy,
+            (1, 132) => OtherFamily::Rtc,
+            (1 | 2, 5) => OtherFamily::Mvpn,
+            _ => return None,
+        })
+    }
+
+    /// Returns the name, with which the keys of its NLRI begin.
+    pub fn name(self) -> &'static str {
+        match self {
+            OtherFamily::Evpn => "evpn",
+            OtherFamily::FlowSpec => "flowspec",
+            OtherFamily::BgpLs => "bgp-ls",
+            OtherFamily::SrPolicy => "sr-policy",
+            OtherFamily::Rtc => "rtc",
+            OtherFamily::Mvpn => "mvpn",
+        }
+    }
+}
+
 impl From<Afi> for AfiSafi {
     fn from(afi: Afi) -> AfiSafi {
         match afi {

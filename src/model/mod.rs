@@ -27,7 +27,7 @@ pub use as_path::{AsPath, AsWidth, Asn, Segment, SegmentKind};
 pub use attribute::{AttrSet, NextHop, Origin, OtherAttribute, PathAttributes};
 pub(crate) use attrs::ExtraAttributes;
 pub use community::{Community, ExtendedCommunity, LargeCommunity};
-pub use family::{Afi, AfiSafi};
+pub use family::{Afi, AfiSafi, OtherFamily};
 pub use list::{Fixed, List};
 pub(crate) use path_status::PathStatus;
 pub use prefix::{Nlri, PathId, Prefix};

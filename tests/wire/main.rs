@@ -5,6 +5,7 @@ mod common;
 
 mod corpus;
 mod golden;
+mod other_families;
 mod properties;
 mod recordings;
 mod roundtrip;

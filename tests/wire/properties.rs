@@ -437,7 +437,7 @@ proptest! {
             Ok(Decoded { update: Update::Routes(routes), .. }) => match &routes.withdrawn[0].nlri {
                 NlriSet::Prefixes(all) => prop_assert!(all.len() <= body.len()),
                 NlriSet::Labeled(all) => prop_assert!(all.len() * 4 <= body.len()),
-                NlriSet::Opaque(octets) => prop_assert_eq!(&octets[..], &body[..]),
+                NlriSet::Opaque(nlri) => prop_assert_eq!(nlri.octets(), &body[..]),
             },
         }
     }

@@ -14,7 +14,7 @@ use rib_ingester::mrt::tables::{TablePeer, TableRoute, TableWriter};
 use rib_ingester::wire::bmp::{self, Frame, Message};
 
 #[path = "../fuzz/src/lib.rs"]
-mod checks;
+pub(crate) mod checks;
 
 /// The number of messages of one recording that are changed octet by octet, so that the tests take seconds.
 const MESSAGES_MAX: usize = 8;

@@ -11,6 +11,7 @@ use crate::session::add_path::{Evidence, Of};
 use crate::session::peers::Peers;
 use crate::wire::DecodeError;
 use crate::wire::bgp::nlri::NlriSet;
+use crate::wire::bgp::nlri::opaque::OtherNlri;
 use crate::wire::bgp::rfc7606::{Fault, FaultAction};
 use crate::wire::bgp::routes::Routes;
 use crate::wire::bgp::update::{Deviations, Update};
@@ -66,7 +67,7 @@ pub fn add(line: &mut Object, monitoring: &RouteMonitoring<'_>, offset: u64, hea
         Update::EndOfRib(family) => {
             line.insert("end_of_rib".into(), json!({ "afi": family.afi, "safi": family.safi }));
         }
-        Update::Routes(routes) => add_routes(line, routes),
+        Update::Routes(routes) => add_routes(line, routes, offset),
         Update::RouteRefresh(refresh) => {
             let AfiSafi { afi, safi } = refresh.family;
             let mut value = json!({ "afi": afi, "safi": safi, "subtype": refresh.code() });
@@ -136,14 +137,14 @@ fn add_deviations(line: &mut Object, deviations: Deviations) {
     }
 }
 
-fn add_routes(line: &mut Object, routes: &Routes<'_>) {
+fn add_routes(line: &mut Object, routes: &Routes<'_>, offset: u64) {
     let mut withdrawn = Vec::new();
     for item in &routes.withdrawn {
-        add_nlri(&mut withdrawn, item.family, &item.nlri, None, None);
+        add_nlri(&mut withdrawn, (item.family, &item.nlri), None, None, offset);
     }
     let mut announced = Vec::new();
     for item in &routes.announced {
-        add_nlri(&mut announced, item.family, &item.nlri, item.next_hop, item.path_status);
+        add_nlri(&mut announced, (item.family, &item.nlri), item.next_hop, item.path_status, offset);
     }
     line.insert("withdrawn".into(), Value::Array(withdrawn));
     line.insert("announced".into(), Value::Array(announced));
@@ -158,10 +159,10 @@ fn add_routes(line: &mut Object, routes: &Routes<'_>) {
 
 fn add_nlri(
     list: &mut Vec<Value>,
-    family: AfiSafi,
-    nlri: &NlriSet<'_>,
+    (family, nlri): (AfiSafi, &NlriSet<'_>),
     next_hop: Option<NextHop>,
     path_status: Option<PathStatus>,
+    offset: u64,
 ) {
     let route = || {
         let mut route = Object::new();
@@ -197,14 +198,39 @@ fn add_nlri(
                 list.push(Value::Object(route));
             }
         }
-        NlriSet::Opaque(bytes) => {
-            if !bytes.is_empty() {
+        NlriSet::Opaque(nlri) => {
+            let whole = |error: Option<&DecodeError>| {
                 let mut route = route();
-                route.insert("hex".into(), json!(hex(bytes)));
-                list.push(Value::Object(route));
+                route.insert("hex".into(), json!(hex(nlri.octets())));
+                route.extend(error.map(|error| ("error".into(), error_value(error, offset))));
+                Value::Object(route)
+            };
+            match nlri.decode(family) {
+                _ if nlri.is_empty() => {}
+                None => list.push(whole(None)),
+                Some(Err(error)) => list.push(whole(Some(&error))),
+                Some(Ok(all)) => list.extend(all.into_iter().map(|nlri| other_nlri(route(), nlri, offset))),
             }
         }
     }
+}
+
+/// Returns an NLRI that is not a prefix: as sent, and structured unless it is malformed.
+fn other_nlri(mut route: Object, nlri: OtherNlri<'_>, offset: u64) -> Value {
+    if let Some(PathId(id)) = nlri.path_id {
+        route.insert("path_id".into(), json!(id));
+    }
+    route.insert("hex".into(), json!(hex(nlri.octets)));
+    match nlri.fields {
+        Ok(fields) => {
+            route.insert("nlri_key".into(), json!(fields.key()));
+            route.insert("nlri".into(), Value::Object(fields.into_json()));
+        }
+        Err(error) => {
+            route.insert("error".into(), error_value(&error, offset));
+        }
+    }
+    Value::Object(route)
 }
 
 fn add_prefix(route: &mut Object, nlri: &Nlri) {

@@ -24,10 +24,10 @@ impl AddPath {
 /// The families whose NLRI carry path identifiers, of those whose NLRI are decoded; others are kept as octets, and not
 /// recorded here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AddPathFamilies(u8);
+pub struct AddPathFamilies(u32);
 
 /// The families that the set can contain, each at the index of its bit.
-const FAMILIES: [AfiSafi; 8] = [
+const FAMILIES: [AfiSafi; 20] = [
     AfiSafi { afi: 1, safi: 1 },
     AfiSafi { afi: 2, safi: 1 },
     AfiSafi { afi: 1, safi: 2 },
@@ -36,6 +36,18 @@ const FAMILIES: [AfiSafi; 8] = [
     AfiSafi { afi: 2, safi: 4 },
     AfiSafi { afi: 1, safi: 128 },
     AfiSafi { afi: 2, safi: 128 },
+    AfiSafi { afi: 25, safi: 70 },
+    AfiSafi { afi: 1, safi: 133 },
+    AfiSafi { afi: 2, safi: 133 },
+    AfiSafi { afi: 1, safi: 134 },
+    AfiSafi { afi: 2, safi: 134 },
+    AfiSafi { afi: 16_388, safi: 71 },
+    AfiSafi { afi: 16_388, safi: 72 },
+    AfiSafi { afi: 1, safi: 73 },
+    AfiSafi { afi: 2, safi: 73 },
+    AfiSafi { afi: 1, safi: 132 },
+    AfiSafi { afi: 1, safi: 5 },
+    AfiSafi { afi: 2, safi: 5 },
 ];
 
 impl AddPathFamilies {
@@ -82,7 +94,7 @@ impl AddPathFamilies {
 
     /// Returns the family's bit, 0 if its NLRI are not decoded. A match, not a search: it is called for every field of
     /// NLRI.
-    fn bit(family: AfiSafi) -> u8 {
+    fn bit(family: AfiSafi) -> u32 {
         match (family.afi, family.safi) {
             (1, 1) => 1,
             (2, 1) => 1 << 1,
@@ -92,6 +104,18 @@ impl AddPathFamilies {
             (2, 4) => 1 << 5,
             (1, 128) => 1 << 6,
             (2, 128) => 1 << 7,
+            (25, 70) => 1 << 8,
+            (1, 133) => 1 << 9,
+            (2, 133) => 1 << 10,
+            (1, 134) => 1 << 11,
+            (2, 134) => 1 << 12,
+            (16_388, 71) => 1 << 13,
+            (16_388, 72) => 1 << 14,
+            (1, 73) => 1 << 15,
+            (2, 73) => 1 << 16,
+            (1, 132) => 1 << 17,
+            (1, 5) => 1 << 18,
+            (2, 5) => 1 << 19,
             _ => 0,
         }
     }
@@ -177,7 +201,7 @@ mod tests {
             assert_eq!((set.reading(family), set.is_empty()), (AddPath::WithPathIds, false));
         }
         assert_eq!(AddPathFamilies::from_iter(FAMILIES).iter().collect::<Vec<_>>(), FAMILIES);
-        let unknown = AfiSafi { afi: 25, safi: 70 };
+        let unknown = AfiSafi { afi: 25, safi: 65 };
         let set = AddPathFamilies::from_iter([unknown]);
         assert_eq!((set.contains(unknown), set.is_empty(), set.reading(unknown)), (false, true, AddPath::Plain));
     }
@@ -195,7 +219,7 @@ mod tests {
         assert_eq!(seen.reading(v4), Some(AddPath::WithPathIds));
         assert!(!seen.includes(before));
         assert_eq!(seen.iter().collect::<Vec<_>>(), [(v4, AddPath::WithPathIds), (v6, AddPath::WithPathIds)]);
-        seen.note(AfiSafi { afi: 25, safi: 70 }, AddPath::WithPathIds);
+        seen.note(AfiSafi { afi: 25, safi: 65 }, AddPath::WithPathIds);
         assert_eq!(seen.iter().count(), 2, "a family that is not decoded is not remembered");
     }
 }

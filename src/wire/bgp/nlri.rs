@@ -1,5 +1,17 @@
 //! NLRI of every family: prefixes, labeled and VPN prefixes, and any other as sent.
+//!
+//! The fields of other families are decoded by [`opaque::OpaqueNlri::decode`], which only callers that need them call.
 
+mod bgp_ls;
+mod evpn;
+mod fields;
+mod flowspec;
+mod mvpn;
+pub mod opaque;
+mod rtc;
+mod sr_policy;
+
+use self::opaque::OpaqueNlri;
 use super::add_path::AddPath;
 use super::labels::{self, LabelReading, LabeledNlri, RD_BITS, look_at_labeled, read_labeled};
 use super::prefixes::{HostBits, Prefixes, WirePrefixes};
@@ -15,7 +27,7 @@ pub enum NlriSet<'a> {
     /// Labeled unicast (SAFI 4, RFC 8277) and VPN (SAFI 128, RFC 4364).
     Labeled(Vec<LabeledNlri>),
     /// Any other family, as sent.
-    Opaque(&'a [u8]),
+    Opaque(OpaqueNlri<'a>),
 }
 
 impl NlriSet<'_> {
@@ -24,7 +36,7 @@ impl NlriSet<'_> {
         match self {
             NlriSet::Prefixes(nlri) => nlri.is_empty(),
             NlriSet::Labeled(nlri) => nlri.is_empty(),
-            NlriSet::Opaque(bytes) => bytes.is_empty(),
+            NlriSet::Opaque(nlri) => nlri.is_empty(),
         }
     }
 
@@ -111,8 +123,7 @@ pub fn decode<'a>(
         (1, 128) => Form::Vpn(Afi::Ipv4, labels),
         (2, 128) => Form::Vpn(Afi::Ipv6, labels),
         _ => {
-            let mut reader = reader;
-            let nlri = NlriSet::Opaque(reader.rest());
+            let nlri = NlriSet::Opaque(OpaqueNlri::new(reader, expected.announced));
             return Ok(DecodedNlri { nlri, add_path: expected.announced, fit: Fit::NoNlri });
         }
     };

@@ -11,6 +11,7 @@ pub mod journal;
 pub mod lines;
 pub mod message;
 pub mod mrt;
+pub mod nlri;
 pub mod open;
 pub mod rows;
 pub mod rpki;

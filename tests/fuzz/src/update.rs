@@ -13,7 +13,7 @@ use rib_ingester::wire::bgp::routes::Routes;
 use rib_ingester::wire::bgp::update::{self, DecodeContext, Update};
 use rib_ingester::wire::bmp::peer::AsWidth;
 
-use super::rows;
+use super::{nlri, rows};
 
 /// Families that a bit of the second octet puts under Add-Path.
 const ADD_PATH: [(u16, u8); 8] = [(1, 1), (2, 1), (1, 2), (2, 2), (1, 4), (2, 4), (1, 128), (2, 128)];
@@ -93,7 +93,7 @@ fn check_routes(routes: &Routes<'_>, octets: usize) {
                 all.iter().for_each(|nlri| check_prefix(nlri.nlri.prefix, family));
                 all.iter().map(|n| octets_of(&n.nlri) + 3 * n.labels.len() + 8 * usize::from(n.rd.is_some())).sum()
             }
-            NlriSet::Opaque(bytes) => bytes.len(),
+            NlriSet::Opaque(field) => nlri::check_field(field, family),
         };
         assert!(family.unicast().is_none() || matches!(nlri, NlriSet::Prefixes(_)));
     }
