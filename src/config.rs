@@ -9,6 +9,7 @@
 //! ([`crate::logging`]).
 
 pub mod allow;
+pub mod connect;
 pub mod env_file;
 pub mod md5;
 pub mod print;
@@ -26,6 +27,7 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+pub use connect::ConnectTarget;
 pub use env_file::EnvFile;
 pub(crate) use env_file::Environment;
 pub(crate) use problem::Problem;
@@ -82,7 +84,7 @@ impl Settings {
         read(given)
     }
 
-    /// Returns a problem for each file that [`Settings::bmp_tls_listen`] requires and that is not set.
+    /// Returns a problem for each file that [`Settings::bmp_tls_listen`] or a target with TLS requires and that is not set.
     fn missing_for_tls(&self) -> Vec<Problem> {
         let needed = [
             ("BMP_TLS_CERTIFICATE_FILE", self.bmp_tls_certificate_file.is_none()),
@@ -90,9 +92,14 @@ impl Settings {
         ];
         let missing = needed.into_iter().filter(|(_, is_missing)| self.bmp_tls_listen.is_some() && *is_missing);
         let setting = |name| TABLE.iter().find(|setting| setting.name == name).expect("the table has it");
-        missing
-            .map(|(name, _)| Problem::missing(setting(name), "is required with RIB_INGESTER_BMP_TLS_LISTEN"))
-            .collect()
+        let missing =
+            missing.map(|(name, _)| Problem::missing(setting(name), "is required with RIB_INGESTER_BMP_TLS_LISTEN"));
+        let lacks_authorities =
+            self.connect.iter().any(|target| target.uses_tls) && self.bmp_tls_client_ca_file.is_none();
+        let authorities = lacks_authorities.then(|| {
+            Problem::missing(setting("BMP_TLS_CLIENT_CA_FILE"), "is required with tls:// in RIB_INGESTER_CONNECT")
+        });
+        missing.chain(authorities).collect()
     }
 
     /// Returns each row of [`TABLE`] with its effective text.

@@ -16,6 +16,7 @@
 //!  [http-events] tells clients of the API of incidents
 //!  [http-api-0..n] short answers of the API   [http-stream-0..n] one long answer each
 //!  [maintenance] partitions, retention, summary, snapshots
+//!  [connect-..] connects to a router that listens, and is then its [bmp-..]   [dial] makes that connection
 //!  [read-..] one beside each [bmp-..]: reads its socket into the journal   [journal-sync] fsync
 //!  [replay] applies what an earlier process left in the journal
 //!  [identity] holds the lock of COLLECTOR_ID   [heartbeat] records that the collector is alive

@@ -7,6 +7,7 @@
 //! `(others)`; a table's meter is removed with the table; kinds are words of this program, never text from a router.
 
 mod api;
+mod connect;
 mod deliveries;
 mod dependents;
 pub mod heartbeat;
@@ -25,6 +26,7 @@ use number::lock;
 
 use crate::model::{RouterId, Timestamp};
 pub use api::ApiMeter;
+pub use connect::ConnectMeter;
 pub(crate) use deliveries::DeliveryMeter;
 pub use dependents::{DependentsMeter, RegistryCounts};
 pub(crate) use heartbeat::Heartbeat;
@@ -66,6 +68,8 @@ pub struct Meters {
     pub dependents: DependentsMeter,
     /// The APIs.
     pub api: ApiMeter,
+    /// The routers that the collector connects to.
+    pub connect: ConnectMeter,
     routers: Mutex<BTreeMap<RouterId, Arc<RouterMeter>>>,
     heartbeats: Mutex<Vec<Arc<Heartbeat>>>,
     queues: Mutex<BTreeMap<String, Queue>>,
@@ -183,6 +187,7 @@ impl Default for Meters {
             rpki: RpkiMeter::default(),
             dependents: DependentsMeter::default(),
             api: ApiMeter::default(),
+            connect: ConnectMeter::default(),
             routers: Mutex::default(),
             heartbeats: Mutex::default(),
             queues: Mutex::default(),

@@ -4,6 +4,7 @@
 //! sessions first, then the channels disconnect, the writers drain within the grace period, maintenance last.
 
 mod begin;
+mod dialers;
 mod expiry;
 mod heartbeat;
 mod identity;
@@ -49,6 +50,7 @@ pub(crate) use watches::{address_rules, callback_tls};
 
 pub use begin::StartError;
 use begin::spawn;
+use dialers::Dialers;
 use heartbeat::Collector;
 use listeners::{AccessFiles, Listeners};
 use observability::Operations;
@@ -112,6 +114,7 @@ struct Running {
     settings: Arc<Settings>,
     operations: Operations,
     listeners: Listeners,
+    dialers: Dialers,
     shared: Arc<Shared>,
     pipeline: Pipeline,
     /// Threads that read input or act on it. They end when the stop begins.
@@ -166,6 +169,8 @@ impl Running {
             meters: Arc::clone(&operations.meters),
         });
         let mut readers = listeners.spawn(&shared, settings);
+        let dialers = Dialers::new(settings, &listeners.key_of());
+        readers.extend(dialers.spawn(&shared));
         readers.push(journal::spawn(&shared));
         readers.push(spawn_expiry(&collector, settings.stale_routes, &operations, &shared));
         readers.push(spawn_standby(&collector, &operations, &shared));
@@ -182,7 +187,7 @@ impl Running {
         lasting.extend(watches::spawn_rpki(settings, &operations, &shared.stop));
         lasting.extend(watches::spawn_dependents(settings, &operations, &shared.stop));
         let settings = Arc::clone(settings);
-        Ok(Running { settings, operations, listeners, shared, pipeline, readers, replay, lasting, written })
+        Ok(Running { settings, operations, listeners, dialers, shared, pipeline, readers, replay, lasting, written })
     }
 
     fn reload(&self, logging: &Logging) {
@@ -199,6 +204,7 @@ impl Running {
     fn tick(&self, logging: &Logging) -> Option<Died> {
         logging.write_due_summaries();
         self.operations.measure(&self.shared);
+        self.dialers.measure(&self.shared.meters);
         // The thread `identity` also ends when the identifier is taken, and notes that before.
         if let Some(process) = self.operations.health.lock.taken_by() {
             return Some(Died::Taken(process));

@@ -4,6 +4,7 @@
 //! (RFC 5246, RFC 8446), with the cryptography of `ring`, which needs nothing at run time and builds with musl.
 
 mod acceptor;
+mod connector;
 mod files;
 mod http_client;
 mod verify;
@@ -12,6 +13,7 @@ use rustls::ClientConfig;
 
 pub(crate) use acceptor::Acceptor;
 pub use acceptor::Files;
+pub(crate) use connector::{Connector, is_client};
 use files::{certificates, private_key, provider, roots};
 pub(crate) use http_client::{http_client, http_client_with, http_config};
 

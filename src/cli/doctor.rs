@@ -16,6 +16,7 @@ use serde_json::json;
 use self::check::{CheckResult, CheckState};
 use super::command::{CommandError, print};
 use super::table::line_width;
+use super::unreached;
 use crate::config::Settings;
 use crate::config::print::{WIDTH, wrap};
 use crate::logging::Logging;
@@ -38,16 +39,26 @@ pub(super) fn run(arguments: &DoctorArguments, settings: &Settings) -> Result<()
         // Before the migration, and for a reader, there is nothing to say of them.
         let of_callbacks = store::watch::callbacks::health(&mut client).unwrap_or_default();
         let of_tenants = store::tenants::rights::read(&mut client).unwrap_or_default();
-        Ok((facts, of_callbacks, store::rpki::state(&mut client).ok(), of_tenants))
+        let unreached = unreached::read(&mut client, settings).unwrap_or_default();
+        Ok((facts, of_callbacks, store::rpki::state(&mut client).ok(), of_tenants, unreached))
     });
     let checks: Vec<CheckResult> = match facts {
-        Ok((facts, of_callbacks, of_rpki, of_tenants)) => {
+        Ok((facts, of_callbacks, of_rpki, of_tenants, unreached)) => {
             let machine = machine::checks(settings, !facts.live_collectors.is_empty());
             let database = database::checks(settings, &facts);
             let of_rpki = of_rpki.map(|state| rpki::checks(!settings.vrps.is_empty(), &state)).unwrap_or_default();
             let of_callbacks = callbacks::checks(&of_callbacks);
             let of_tenants = tenants::checks(&of_tenants);
-            machine.into_iter().chain(database).chain(of_callbacks).chain(of_rpki).chain(of_tenants).collect()
+            let is_running = facts.live_collectors.contains(&settings.collector_id);
+            let connect = routers::connect(settings.connect.len(), &unreached, is_running);
+            machine
+                .into_iter()
+                .chain(database)
+                .chain(connect)
+                .chain(of_callbacks)
+                .chain(of_rpki)
+                .chain(of_tenants)
+                .collect()
         }
         // The machine can be checked anyway, and may show the reason.
         Err(error) => {

@@ -38,6 +38,7 @@ pub mod status;
 pub mod table;
 pub mod tenants;
 pub mod token;
+mod unreached;
 pub mod watch;
 mod watch_name;
 mod when;

@@ -15,6 +15,7 @@ use indicatif::HumanBytes;
 use self::tables::{PEERS, TABLES, adj_ribs, ago, or_dash, section, tables};
 use super::command::{CommandError, Output, connect, counted, print, show};
 use super::table::{self, Column, Table};
+use super::unreached::{self, Unreached};
 use crate::config::Settings;
 use crate::config::print::wrap;
 use crate::model::text::{printable, printable_json};
@@ -49,7 +50,7 @@ const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
 pub(super) fn run(arguments: &StatusArguments, settings: &Settings) -> Result<(), CommandError> {
     let mut client = connect(settings, "status")?;
     loop {
-        let shown = look(arguments, &mut client, table::line_width())?;
+        let shown = look(arguments, &mut client, settings, table::line_width())?;
         let Some(seconds) = arguments.watch else { return print(&shown) };
         let clear = if io::stdout().is_terminal() { CLEAR } else { "" };
         // A reader that stops early ends it.
@@ -60,7 +61,12 @@ pub(super) fn run(arguments: &StatusArguments, settings: &Settings) -> Result<()
     }
 }
 
-fn look(arguments: &StatusArguments, client: &mut Client, width: Option<usize>) -> Result<String, CommandError> {
+fn look(
+    arguments: &StatusArguments,
+    client: &mut Client,
+    settings: &Settings,
+    width: Option<usize>,
+) -> Result<String, CommandError> {
     let (json, text) = if let Some(name) = &arguments.router {
         let (now, details) = status::read_named(client, name)?;
         if details.is_empty() {
@@ -73,12 +79,13 @@ fn look(arguments: &StatusArguments, client: &mut Client, width: Option<usize>) 
         (json::some(now, &all, &down), down_text(now, &all, &down, width))
     } else {
         let status = status::read(client)?;
-        (json::all(&status), text(&status, width))
+        let unreached = unreached::read(client, settings)?;
+        (json::all(&status, &unreached), text(&status, &unreached, width))
     };
     Ok(if arguments.json { printable_json(&format!("{json:#}\n")).into_owned() } else { text })
 }
 
-fn text(status: &Status, width: Option<usize>) -> String {
+fn text(status: &Status, unreached: &[Unreached], width: Option<usize>) -> String {
     let sections = [
         ("ROUTERS", "no router has connected yet", routers(status.now, &status.routers)),
         (TABLES, "no tables are stored", tables(status.now, &status.routers)),
@@ -95,6 +102,10 @@ fn text(status: &Status, width: Option<usize>) -> String {
     let mut out = format!("{}\n\n", summary(&status.routers));
     for (title, none, table) in sections {
         out.push_str(&section(title, none, &table, width));
+    }
+    if !unreached.is_empty() {
+        let lines: String = unreached.iter().map(|one| format!("{}\n", printable(&one.describe()))).collect();
+        out.push_str(&format!("NOT REACHED (RIB_INGESTER_CONNECT)\n{lines}\n"));
     }
     out.push_str(&without_collector(&status.without_collector, width));
     out.push_str("REFUSED WITHIN A WEEK\n");

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::connect::{self, ConnectTarget};
 use super::problem::Problem;
 use super::resync::{self, ResyncOnDrift};
 use super::router_id::{self, RouterIdRule};
@@ -76,6 +77,9 @@ settings! {
     bmp_tls_client_ca_file: Option<PathBuf> = "BMP_TLS_CLIENT_CA_FILE", Unset, value::optional(value::path), Present,
         "a file name",
         "CA certificates used to verify router certificates, PEM; SIGHUP reads it again. Unset: routers need no certificate";
+    connect: Vec<ConnectTarget> = "CONNECT", Unset, value::list(connect::targets), Present,
+        "comma-separated `HOST:PORT` or `tls://HOST:PORT`, IPv6 addresses in brackets",
+        "routers that listen for the collector, which connects to them; the name is resolved at each try. With `tls://` the router's certificate has to be for HOST and of an authority in `BMP_TLS_CLIENT_CA_FILE`, and the certificate of `BMP_TLS_CERTIFICATE_FILE`, if set, is presented to it; unset: none";
     md5_file: Option<PathBuf> = "MD5_FILE", Unset, value::optional(value::path), Present,
         "a file name",
         "a file with keys for TCP MD5 signatures (RFC 2385), lines of a CIDR, a space and a key of at most 80 bytes, readable by the owner only; unsigned segments from these addresses are dropped by the kernel. SIGHUP reads it again. Under systemd it may be the credential `md5_keys`";

@@ -77,6 +77,18 @@ fn process_families(out: &mut Exposition, meters: &Meters) {
     });
     let help = "BMP connections that were closed without a byte, such as a load balancer's health checks.";
     out.one("rib_ingester_silent_connections_total", COUNTER, help, count(process.silent_connections.get()));
+    let targets = meters.connect.targets();
+    let help = "1 while there is a session of this router, which the collector connects to (RIB_INGESTER_CONNECT).";
+    out.all("rib_ingester_connect_reached", GAUGE, help, |series| {
+        for (target, is_reached, _) in &targets {
+            series.add(&[("target", target)], f64::from(u8::from(*is_reached)));
+        }
+    });
+    out.all("rib_ingester_connect_tries_total", COUNTER, "Tries to connect to this router.", |series| {
+        for (target, _, tries) in &targets {
+            series.add(&[("target", target)], count(*tries));
+        }
+    });
     maintenance_families(out, meters);
 }
 

@@ -79,6 +79,11 @@ pub struct Connection {
     superseded_at: AtomicU64,
     /// The end that another thread has asked for.
     asked: OnceLock<SessionEnd>,
+    /// True once the router has said which one it is.
+    is_named: AtomicBool,
+    /// The end of a connection that the collector made and whose router has not been named; `None` of one that a router
+    /// made.
+    unnamed_end: Option<OnceLock<String>>,
     /// True once a byte has arrived.
     has_spoken: AtomicBool,
     born: Instant,
@@ -113,6 +118,8 @@ impl Connection {
             superseded: AtomicBool::new(false),
             superseded_at: AtomicU64::new(0),
             asked: OnceLock::new(),
+            is_named: AtomicBool::new(false),
+            unnamed_end: None,
             has_spoken: AtomicBool::new(false),
             born,
             probed_since: Mutex::default(),
@@ -122,6 +129,34 @@ impl Connection {
             #[cfg(test)]
             is_dead: AtomicBool::new(false),
         }
+    }
+
+    /// Creates a connection that the collector has made.
+    pub(super) fn made(source: IpAddr, number: u64, socket: TcpStream) -> Connection {
+        Connection { unnamed_end: Some(OnceLock::new()), ..Connection::new(source, number, Some(socket)) }
+    }
+
+    /// Records that the router has said which one it is.
+    pub(super) fn note_named(&self) {
+        self.is_named.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns true once the router has said which one it is.
+    pub(super) fn is_named(&self) -> bool {
+        self.is_named.load(Ordering::Relaxed)
+    }
+
+    /// Records how the session ends. Returns true if the collector made the connection and the router has not been named:
+    /// who made it reports that.
+    pub(super) fn end_unnamed(&self, end: &SessionEnd) -> bool {
+        let Some(noted) = self.unnamed_end.as_ref().filter(|_| !self.is_named()) else { return false };
+        noted.get_or_init(|| end.to_string());
+        true
+    }
+
+    /// Returns how the session has ended of a router that has not been named.
+    pub(super) fn unnamed_end(&self) -> Option<String> {
+        self.unnamed_end.as_ref().and_then(|end| end.get().cloned())
     }
 
     /// Sets the TCP keepalive of every connection, which detects a dead router.

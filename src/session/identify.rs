@@ -51,6 +51,7 @@ impl Session {
         let router = record.router.clone();
         let hostname = record.hostname.clone();
         self.input.identify(&router);
+        self.host.connection.note_named();
         let joined = self.claim_here(&router)?;
         let (reply, answer) = bounded(1);
         let right = if self.resumed.is_some() { ClaimRight::Replaying } else { ClaimRight::Connected };

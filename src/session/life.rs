@@ -64,13 +64,19 @@ impl Session {
         // A load balancer checks every few seconds whether the port is open.
         if end.is_by_connection() && self.host.connection.is_without_a_byte() {
             self.host.shared.meters.process.silent_connections.add(1);
+            self.host.connection.end_unnamed(end);
             debug!("{subject}: connected and closed without a byte");
             return;
         }
         let consequences = end.consequences();
+        let is_told_elsewhere = self.host.connection.end_unnamed(end);
         if let RoutesAfter::Refused(label) = consequences.routes {
             self.host.shared.meters.refused.count(label);
             self.host.shared.refusals.refuse(&self.host.shared.pipeline, self.host.connection.source, &end.detail);
+            return;
+        }
+        if is_told_elsewhere {
+            debug!("{subject}: session ended: {end}");
             return;
         }
         log!(consequences.level, "{subject}: session ended: {end}");

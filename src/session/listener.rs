@@ -10,7 +10,6 @@ use std::time::Duration;
 use ipnet::IpNet;
 use log::{debug, error, info, warn};
 use nix::errno::Errno;
-use rustls::ServerConnection;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::balancer::{self, Arrival, Balancers};
@@ -179,7 +178,7 @@ fn enter(
     source: IpAddr,
     shared: &Shared,
     limits: &Limits,
-) -> Option<(Arc<Connection>, Option<ServerConnection>)> {
+) -> Option<(Arc<Connection>, Option<rustls::Connection>)> {
     if !(limits.allows)(source) {
         let width = if source.is_ipv4() { 32 } else { 128 };
         let remedy = format!("not in the allow-list; to admit it add {source}/{width} to RIB_INGESTER_ALLOW");
@@ -217,7 +216,8 @@ fn spawn(source: IpAddr, work: impl FnOnce() + Send + 'static) -> Option<JoinHan
     }
 }
 
-fn remedy_for(full: LimitReached, most: ConnectionLimits) -> String {
+/// Returns which setting admits more.
+pub(super) fn remedy_for(full: LimitReached, most: ConnectionLimits) -> String {
     match full {
         LimitReached::Sessions => {
             format!("{} sessions are open: RIB_INGESTER_MAX_SESSIONS is reached", most.sessions)

@@ -1,6 +1,7 @@
 //! Sessions: one TCP connection from a router each, from its first byte to its last.
 //!
 //! ```text
+//! dialer: routers that listen
 //! listener: accept, allow-list, limits; balancer: the header of a load balancer
 //!    | two threads per connection
 //! reader: frame > input > journal
@@ -30,6 +31,7 @@ mod capabilities;
 pub mod changes;
 pub mod connection;
 mod departure;
+pub mod dialer;
 pub mod drift;
 mod due;
 mod earlier_tables;
@@ -81,6 +83,7 @@ pub mod stream;
 pub mod table_names;
 mod table_owners;
 pub mod tables;
+pub mod target;
 mod unnamed;
 pub(crate) mod version4;
 pub mod waiting;

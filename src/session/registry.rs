@@ -189,6 +189,28 @@ impl Registry {
         socket: TcpStream,
         most: ConnectionLimits,
     ) -> Result<Arc<Connection>, LimitReached> {
+        self.add(source, most, |number| Connection::new(source, number, Some(socket)))
+    }
+
+    /// Registers a connection that the collector has made.
+    ///
+    /// # Errors
+    /// A limit in `most` is reached.
+    pub(super) fn dial(
+        &self,
+        source: IpAddr,
+        socket: TcpStream,
+        most: ConnectionLimits,
+    ) -> Result<Arc<Connection>, LimitReached> {
+        self.add(source, most, |number| Connection::made(source, number, socket))
+    }
+
+    fn add(
+        &self,
+        source: IpAddr,
+        most: ConnectionLimits,
+        make: impl FnOnce(u64) -> Connection,
+    ) -> Result<Arc<Connection>, LimitReached> {
         let mut inner = self.lock();
         if inner.connections.len() >= most.sessions {
             return Err(LimitReached::Sessions);
@@ -198,7 +220,7 @@ impl Registry {
         }
         let number = inner.next_number;
         inner.next_number += 1;
-        let connection = Arc::new(Connection::new(source, number, Some(socket)));
+        let connection = Arc::new(make(number));
         inner.connections.insert(number, Arc::clone(&connection));
         inner.unnamed.entry(source).or_default().insert(number);
         Ok(connection)

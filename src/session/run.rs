@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rustls::ServerConnection;
-
 use super::connection::Connection;
 use super::end::{Cause, GapAfter, InputAfter, SessionEnd};
 use super::input::{Input, Next, for_each_frame};
@@ -24,7 +22,7 @@ use crate::model::Timestamp;
 const TICK: Duration = Duration::from_secs(1);
 
 /// Runs one session to its end, over `tls` if given. A panic ends this session only.
-pub fn run(shared: &Arc<Shared>, connection: &Arc<Connection>, tls: Option<ServerConnection>) {
+pub fn run(shared: &Arc<Shared>, connection: &Arc<Connection>, tls: Option<rustls::Connection>) {
     let input = Arc::new(Input::new(connection.number(), connection.source, &shared.journal));
     let mut session = Session::new(Arc::clone(shared), Arc::clone(connection), Arc::clone(&input));
     match read_socket(shared, connection, &input, tls) {
@@ -41,7 +39,7 @@ fn read_socket(
     shared: &Shared,
     connection: &Arc<Connection>,
     input: &Arc<Input>,
-    tls: Option<ServerConnection>,
+    tls: Option<rustls::Connection>,
 ) -> std::io::Result<JoinHandle<()>> {
     let source = RouterStream::new(connection, TICK, tls)?;
     let read_timeout = ReadTimeout::new(shared.options.message_time_max);

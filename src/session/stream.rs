@@ -5,8 +5,6 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::{ConnectionCommon, ServerConnection};
-
 use super::connection::Connection;
 
 /// The time that a write of TLS data may wait for the router to accept it.
@@ -16,11 +14,11 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// timers.
 pub(crate) struct RouterStream {
     connection: Arc<Connection>,
-    tls: Option<Box<ServerConnection>>,
+    tls: Option<Box<rustls::Connection>>,
 }
 
 impl RouterStream {
-    /// Returns the stream of a connection. `tls` is the server's side of a handshake that has not begun; `None` reads
+    /// Returns the stream of a connection. `tls` is our side of a handshake that has not begun; `None` reads
     /// the bytes directly. A read waits for `tick` at most.
     ///
     /// # Errors
@@ -28,7 +26,7 @@ impl RouterStream {
     pub fn new(
         connection: &Arc<Connection>,
         tick: Duration,
-        tls: Option<ServerConnection>,
+        tls: Option<rustls::Connection>,
     ) -> io::Result<RouterStream> {
         let stream = RouterStream { connection: Arc::clone(connection), tls: tls.map(Box::new) };
         stream.socket()?.set_read_timeout(Some(tick))?;
@@ -58,7 +56,7 @@ impl Read for RouterStream {
 
 fn read_tls(
     mut socket: &TcpStream,
-    tls: &mut ConnectionCommon<rustls::server::ServerConnectionData>,
+    tls: &mut rustls::Connection,
     buffer: &mut [u8],
     connection: &Connection,
 ) -> io::Result<usize> {
@@ -67,30 +65,39 @@ fn read_tls(
         // The rest of the last record, or the router's orderly close.
         result => return result,
     }
+    // A client speaks first.
+    write_tls(socket, tls)?;
     if tls.read_tls(&mut socket)? == 0 {
         return Ok(0);
     }
     connection.touch();
     let state = tls.process_new_packets();
     // Send the router an alert with the reason, if it can still receive it.
+    let written = write_tls(socket, tls);
+    let is_client = crate::tls::is_client(tls);
+    state.map_err(|error| io::Error::new(ErrorKind::InvalidData, format!("TLS: {}", describe(&error, is_client))))?;
+    written?;
+    tls.reader().read(buffer)
+}
+
+fn write_tls(mut socket: &TcpStream, tls: &mut rustls::Connection) -> io::Result<()> {
     while tls.wants_write() {
         match tls.write_tls(&mut socket) {
             Ok(_) => {}
-            Err(_) if state.is_err() => break,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(io::Error::other(format!("TLS: {error}"))),
         }
     }
-    state.map_err(|error| io::Error::new(ErrorKind::InvalidData, format!("TLS: {}", describe(&error))))?;
-    tls.reader().read(buffer)
+    Ok(())
 }
 
-fn describe(error: &rustls::Error) -> String {
+fn describe(error: &rustls::Error, is_client: bool) -> String {
     match error {
         // No TLS record begins with the first octet.
-        rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => {
-            "not TLS: send plain BMP to RIB_INGESTER_BMP_LISTEN, or enable TLS on the router".to_owned()
-        }
+        rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => match is_client {
+            true => "not TLS: remove tls:// from RIB_INGESTER_CONNECT, or enable TLS on the router".to_owned(),
+            false => "not TLS: send plain BMP to RIB_INGESTER_BMP_LISTEN, or enable TLS on the router".to_owned(),
+        },
         error => error.to_string(),
     }
 }

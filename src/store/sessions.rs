@@ -184,6 +184,19 @@ pub(super) fn stand_by(
     Ok(())
 }
 
+/// Returns the source addresses of a collector's live sessions, those that stand by included; none if it is not alive.
+///
+/// # Errors
+/// When the statement fails or the connection is lost.
+pub(crate) fn live_sources(client: &mut Client, collector: &str) -> Result<Vec<IpAddr>> {
+    let rows = client.query_typed(
+        "SELECT DISTINCT s.source FROM bmp_sessions s JOIN collectors c USING (collector_id)
+         WHERE s.collector_id = $1 AND s.state IN ('dumping', 'up', 'standby') AND c.alive_until > now() AND s.source IS NOT NULL",
+        &[(&collector, Type::TEXT)],
+    )?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 /// Ends sessions that stood by: their keys, each with the reason.
 ///
 /// # Errors

@@ -8,10 +8,12 @@ use log::{error, info, warn};
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 
 use super::begin::{StartError, spawn};
+use super::dialers;
 use crate::config::allow::AllowList;
 use crate::config::md5::{self, Md5Key};
 use crate::config::{Problem, Settings};
 use crate::session::balancer::Balancers;
+use crate::session::dialer::KeyOf;
 use crate::session::listener::{Limits, Listener};
 use crate::session::registry::ConnectionLimits;
 use crate::session::{self, Shared};
@@ -22,7 +24,7 @@ pub(super) struct Listeners {
     allow: Arc<AllowList>,
     plain: Arc<Listener>,
     secure: Option<Secure>,
-    keys: Option<Keys>,
+    keys: Option<Arc<Keys>>,
 }
 
 /// The port with TLS.
@@ -63,6 +65,7 @@ impl AccessFiles {
             (Some(_) | None, _) => None,
         };
         let keys = settings.md5_file.as_deref().map_or(Ok(Vec::new()), read_keys).map_err(wrong)?;
+        dialers::check_files(settings)?;
         Ok(AccessFiles { allow, acceptor, keys })
     }
 }
@@ -84,7 +87,7 @@ impl Listeners {
             (Some(address), Some(acceptor)) => Some(Secure { listener: bind(address, "BMP_TLS_LISTEN")?, acceptor }),
             (Some(_) | None, _) => None,
         };
-        let with_keys = settings.md5_file.clone().map(|file| Keys { file, in_force: Mutex::default() });
+        let with_keys = settings.md5_file.clone().map(|file| Arc::new(Keys { file, in_force: Mutex::default() }));
         let doors = Listeners { allow, plain, secure, keys: with_keys };
         doors
             .ask_for(keys)
@@ -110,6 +113,16 @@ impl Listeners {
                 .map(|secure| start("listener-tls", &secure.listener, Some(Arc::clone(&secure.acceptor)))),
         );
         threads
+    }
+
+    /// Returns the key in force for a router at an address that the collector connects to: that of the longest network.
+    pub(super) fn key_of(&self) -> KeyOf {
+        let keys = self.keys.clone();
+        Arc::new(move |address| {
+            let in_force = keys.as_ref()?.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+            let of_router = in_force.iter().filter(|key| key.network.contains(&address.to_canonical()));
+            of_router.max_by_key(|key| key.network.prefix_len()).map(|key| key.key.clone())
+        })
     }
 
     /// Reads the access files again; an invalid file keeps the previous contents.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ServerConfig, ServerConnection};
+use rustls::{Connection, ServerConfig, ServerConnection};
 
 use super::files::{certificates, private_key, provider, roots};
 use crate::conninfo::Roots;
@@ -51,9 +51,9 @@ impl Acceptor {
     ///
     /// # Errors
     /// `rustls` cannot create a connection from the configuration.
-    pub fn accept(&self) -> Result<ServerConnection, String> {
+    pub fn accept(&self) -> Result<Connection, String> {
         let config = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
-        ServerConnection::new(config).map_err(|error| error.to_string())
+        ServerConnection::new(config).map(Connection::Server).map_err(|error| error.to_string())
     }
 }
 

@@ -243,6 +243,7 @@ const RULES: &[Rule] = &[
         except: &[
             "supervisor.rs",
             "supervisor/",
+            "session/dialer.rs",
             "session/listener.rs",
             "session/run.rs",
             "pipeline/",

@@ -7,6 +7,7 @@ mod add_path;
 mod adj_rib;
 mod balancers;
 mod clocks;
+mod connect;
 mod corpus;
 mod drift;
 mod gaps;

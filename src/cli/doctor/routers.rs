@@ -1,6 +1,7 @@
 //! The checks of `doctor` on routers and their collectors.
 
 use super::check::CheckResult;
+use crate::cli::unreached::Unreached;
 use crate::store::diagnostics::{AddPathDeviation, Facts};
 use crate::store::orphans::{self, Orphans};
 use crate::store::router_state::RouterState;
@@ -31,6 +32,19 @@ pub(super) fn routers(facts: &Facts) -> CheckResult {
 pub(super) fn collectors(facts: &Facts) -> Vec<CheckResult> {
     let check = |one: &Orphans| CheckResult::warning("collectors", one.describe(), orphans::remedy(&one.collector));
     facts.orphans.iter().map(check).collect()
+}
+
+/// Checks the routers that this collector, which `is_running`, connects to: one line for each without a session.
+pub(super) fn connect(count: usize, unreached: &[Unreached], is_running: bool) -> Vec<CheckResult> {
+    const NAME: &str = "connect";
+    if count == 0 || !is_running {
+        return Vec::new();
+    }
+    if unreached.is_empty() {
+        return vec![CheckResult::fine(NAME, format!("{count} in RIB_INGESTER_CONNECT, all of them have a session"))];
+    }
+    let remedy = "the log and /readyz say why; the router has to listen there and to admit this address";
+    unreached.iter().map(|one| CheckResult::warning(NAME, one.describe(), remedy)).collect()
 }
 
 /// Reports routers whose path identifiers do not match what they announced: one line each, for the first ones.

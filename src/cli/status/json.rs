@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
+use super::super::unreached::Unreached;
 use crate::model::Timestamp;
 use crate::store::partitions::{Partition, PartitionState};
 use crate::store::router_state::RouterState;
 use crate::store::status::{RouterDetail, RouterStatus, Status};
 
 /// Returns the whole status.
-pub(super) fn all(status: &Status) -> Value {
+pub(super) fn all(status: &Status, unreached: &[Unreached]) -> Value {
     json!({
         "now": status.now,
         "summary": summary(&status.routers),
@@ -16,6 +17,7 @@ pub(super) fn all(status: &Status) -> Value {
         "adj_ribs": status.adj_ribs,
         "partitions": status.partitions.iter().map(partition_json).collect::<Vec<_>>(),
         "without_collector": status.without_collector,
+        "not_reached": unreached,
         "refused": status.refused,
     })
 }
