@@ -19,6 +19,7 @@ pub mod doctor;
 pub mod export;
 pub mod forget;
 pub mod hand_over;
+mod health;
 pub(crate) mod impact;
 pub mod import;
 pub mod incidents;
@@ -91,6 +92,8 @@ enum Command {
     /// Check settings, host and database for problems, and print remedies
     #[command(after_help = NEEDS_DATABASE)]
     Doctor(doctor::DoctorArguments),
+    /// Ask the running collector how it is, over HTTP_LISTEN; exit code 0 if its threads make progress
+    Health(health::HealthArguments),
     /// Remove a retired router with everything stored about it
     #[command(after_help = NEEDS_DATABASE)]
     Forget(forget::ForgetArguments),
@@ -188,6 +191,7 @@ pub fn run(arguments: CommandLine) -> Result<(), CommandError> {
         Command::Maintenance => maintenance::run(&load()?),
         Command::Status(arguments) => status::run(&arguments, &load()?),
         Command::Doctor(arguments) => doctor::run(&arguments, &load()?),
+        Command::Health(arguments) => health::run(&arguments, &load_offline()?),
         Command::Forget(arguments) => forget::run(&arguments, &load()?),
         Command::HandOver(arguments) => hand_over::run(&arguments, &load()?),
         Command::Lookup(arguments) => lookup::run(&arguments, &load()?),

@@ -178,6 +178,28 @@ fn a_health_check_is_counted_and_logged_only_at_debug() {
 }
 
 #[test]
+fn health_asks_the_collector_with_its_settings() {
+    let health = |listen: &str, arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
+        command.env_clear().arg("health").args(arguments).env("RIB_INGESTER_HTTP_LISTEN", listen);
+        let output = command.output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    };
+    // Where there is no database it is alive, and not ready.
+    let mut ingester = Ingester::spawn("host=127.0.0.1 port=1", &[("HTTP_LISTEN", "0.0.0.0:0")]);
+    let listen = ingester.http().to_string();
+    assert_eq!(health(&listen, &[]), (Some(0), "ok\n".to_owned()));
+    let (code, said) = health(&listen, &["--ready"]);
+    assert!(code == Some(1) && said.contains("/readyz: status 503: ") && said.contains("database: "), "{said}");
+    assert!(ingester.stop().success());
+    let (code, said) = health(&listen, &[]);
+    assert!(code == Some(1) && said.contains("/healthz: Connection refused"), "{said}");
+    let (code, said) = health("off", &[]);
+    assert!(code == Some(2) && said.contains("RIB_INGESTER_HTTP_LISTEN is off"), "{said}");
+}
+
+#[test]
 fn a_replay_that_is_refused_fails() {
     let db = TestDb::create();
     let ingester = Ingester::start(&db.url(), &[("ALLOW", "192.0.2.0/24")]);
