@@ -18,6 +18,7 @@ use crate::metrics::{Meters, ProcessMeter};
 use crate::model::{RouterId, Timestamp};
 use crate::pipeline::Health;
 use crate::stop::Stop;
+use crate::store::index_sizes::{self, Rebuilt};
 use crate::store::partitions::{EVENTS, SNAPSHOTS};
 use crate::store::watch::retention;
 use crate::store::{
@@ -41,7 +42,7 @@ const THREAD: &str = "maintenance";
 /// The pause after a run that failed as a whole, if the interval is not shorter.
 const RETRY_PAUSE: Duration = Duration::from_secs(15);
 
-/// The longest time that a run may take; one statement of it has half an hour.
+/// The longest time that a run may take; one statement of it has half an hour, the rebuild of an index an hour.
 const STANDSTILL_MAX: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// The options of maintenance.
@@ -76,6 +77,8 @@ pub struct Report {
     pub snapshots: Vec<(RouterId, Arc<str>, u64)>,
     /// True if `route_summary` was refreshed.
     pub refreshed: bool,
+    /// The index that was rebuilt, if one had outgrown its rows.
+    pub rebuilt: Option<Rebuilt>,
     /// Rows of `session_events` that were removed because of their age.
     pub forgotten: u64,
     /// Incidents that were removed because of their age.
@@ -218,6 +221,8 @@ fn run_some(client: &mut Client, retention_days: u32, order: Option<&mut Compare
     }
     report.refreshed = report.step(client, "refreshing route_summary", maintenance::refresh_summary)?.is_some();
     report.step(client, "analyzing route_events", maintenance::analyze_history)?;
+    let rebuild = |client: &mut Client| index_sizes::rebuild_outgrown(client, index_sizes::SMALLEST);
+    report.rebuilt = report.step(client, "rebuilding an index", rebuild)?.flatten();
     maintenance::end(client)?;
     Ok(report)
 }
@@ -316,6 +321,9 @@ impl Report {
         }
         for name in &self.dropped {
             log::info!("partition {name}: dropped at the end of its retention");
+        }
+        if let Some(Rebuilt { name, before, after }) = &self.rebuilt {
+            log::info!("index {name}: rebuilt, {before} bytes before, {after} now");
         }
         if let Some(corrected) = self.correction() {
             log::warn!("maintenance: {corrected}");

@@ -4,6 +4,7 @@ use super::command::{CommandError, connect, counted, print, say};
 use crate::config::Settings;
 use crate::maintenance::{self, Report};
 use crate::model::text::printable;
+use crate::store::index_sizes::Rebuilt;
 use crate::store::migrate;
 
 /// Runs once and prints what was done. A failed step is a failure of the command, though the other steps were done.
@@ -63,6 +64,9 @@ fn describe(report: &Report) -> String {
     }
     if report.refreshed {
         out.push_str("refreshed route_summary\n");
+    }
+    if let Some(Rebuilt { name, before, after }) = &report.rebuilt {
+        out.push_str(&format!("rebuilt {}: {before} bytes before, {after} now\n", printable(name)));
     }
     out
 }

@@ -10,6 +10,9 @@ use std::collections::hash_map::Entry;
 use super::seeded::Seeded;
 use crate::model::{Afi, Nlri, PathId, Prefix, StoredRoute};
 
+/// A table that never had more routes keeps its memory.
+const SMALL: usize = 4_096;
+
 /// The stored routes of one table.
 ///
 /// A million IPv4 routes take 38 MB: keys and values are packed octets, so there is no padding between them.
@@ -18,6 +21,8 @@ pub struct RouteMap {
     routes: RoutesByFamily,
     /// The number of routes from before this session that it has not confirmed yet.
     unconfirmed: usize,
+    /// The most routes since memory was last given back.
+    most: usize,
 }
 
 /// The routes by family, since the key size differs: network, prefix length, path identifier (0 also means none, as in
@@ -79,7 +84,7 @@ impl RouteMap {
             Afi::Ipv4 => RoutesByFamily::Ipv4(HashMap::default()),
             Afi::Ipv6 => RoutesByFamily::Ipv6(HashMap::default()),
         };
-        RouteMap { routes, unconfirmed: 0 }
+        RouteMap { routes, unconfirmed: 0, most: 0 }
     }
 
     /// Returns a table as loaded from the database: every route waits to be confirmed.
@@ -120,7 +125,21 @@ impl RouteMap {
         if known.is_some_and(|known| !known.is_confirmed()) {
             self.unconfirmed -= 1;
         }
+        self.give_back(self.len() + usize::from(known.is_some()));
         known.is_some()
+    }
+
+    /// Gives memory back if fewer than a quarter of the most routes are left. `before`: the number before the removal.
+    fn give_back(&mut self, before: usize) {
+        self.most = self.most.max(before);
+        let room = (2 * self.len()).max(SMALL);
+        if self.most > 2 * room {
+            match &mut self.routes {
+                RoutesByFamily::Ipv4(routes) => routes.shrink_to(room),
+                RoutesByFamily::Ipv6(routes) => routes.shrink_to(room),
+            }
+            self.most = room;
+        }
     }
 
     /// Marks every route as confirmed: this session continues one that had confirmed them.
@@ -137,11 +156,13 @@ impl RouteMap {
         if self.unconfirmed == 0 {
             return Vec::new();
         }
+        let before = self.len();
         let mut stale: Vec<Nlri> = match &mut self.routes {
             RoutesByFamily::Ipv4(routes) => take_unconfirmed(routes, Afi::Ipv4),
             RoutesByFamily::Ipv6(routes) => take_unconfirmed(routes, Afi::Ipv6),
         };
         self.unconfirmed = 0;
+        self.give_back(before);
         stale.sort_unstable();
         stale
     }
@@ -248,6 +269,29 @@ mod tests {
         assert_eq!((rib.unconfirmed(), rib.len()), (1, 4));
         assert_eq!(rib.take_stale(), vec![nlri(3, Some(7))]);
         assert_eq!((rib.take_stale(), rib.len()), (vec![], 3));
+    }
+
+    #[test]
+    fn memory_of_routes_that_left_is_given_back() {
+        let room = |rib: &RouteMap| match &rib.routes {
+            RoutesByFamily::Ipv4(routes) => routes.capacity(),
+            RoutesByFamily::Ipv6(routes) => routes.capacity(),
+        };
+        let all: Vec<StoredRoute> = (0..200_000).map(|id| stored(1, id, 0)).collect();
+        let full = || RouteMap::stored(Afi::Ipv4, &all);
+        let mut rib = full();
+        assert!((1..200_000).all(|id| rib.withdraw(&nlri(1, Some(id)))));
+        assert!(rib.len() == 1 && room(&rib) <= 4 * SMALL, "{}", room(&rib));
+        // Identifiers that never return take no more than those that are there.
+        (1..200_000).for_each(|id| {
+            rib.announce(&nlri(1, Some(id)), 0);
+            rib.withdraw(&nlri(1, Some(id - 1)));
+        });
+        assert!(rib.len() == 1 && room(&rib) <= 4 * SMALL, "{}", room(&rib));
+        let mut rib = full();
+        rib.announce(&nlri(1, None), 0);
+        assert_eq!(rib.take_stale().len(), all.len() - 1);
+        assert!(room(&rib) <= 4 * SMALL, "{}", room(&rib));
     }
 
     #[test]

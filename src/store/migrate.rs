@@ -44,6 +44,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0026_journal"),
     migration!("0029_two_stations"),
     migration!("0031_history_pages"),
+    migration!("0032_index_sizes"),
 ];
 
 /// The key of the advisory lock under which migrations run: "ribmigr" in ASCII.

@@ -23,6 +23,7 @@ mod frames;
 pub(crate) mod hand_over;
 pub mod identity;
 pub(crate) mod imports;
+pub mod index_sizes;
 pub(crate) mod inventory;
 pub(crate) mod journal_positions;
 pub mod lease;

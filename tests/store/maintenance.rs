@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::common::pg::TestDb;
 use jiff::ToSpan;
 use rib_ingester::maintenance::run_once;
+use rib_ingester::store::index_sizes::{Smallest, rebuild_outgrown};
 use rib_ingester::store::partitions::{ensure, name_of, today};
 
 const ATTACHED: &str =
@@ -318,4 +319,43 @@ fn a_reader_in_the_way_is_named() {
     assert!(report.failures.iter().any(held), "{:?}", report.failures);
     reader.batch_execute("ROLLBACK").unwrap();
     assert_eq!(run_once(&mut client, 30).unwrap().dropped, ["due"]);
+}
+
+#[test]
+fn index_entries_of_old_communities_go() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    client
+        .batch_execute(
+            "INSERT INTO current_routes (router_id, table_name, afi, prefix, communities_std)
+             SELECT 'r', 'global', 4, set_masklen(('10.0.0.0'::inet + 256 * n)::cidr, 24), ARRAY['64500:' || n]
+             FROM generate_series(0, 1999) AS n;
+             INSERT INTO route_counts VALUES ('r', 'loc-rib', '0.0.0.0', false, 'global', 4, 2000)",
+        )
+        .unwrap();
+    client.batch_execute("VACUUM current_routes").unwrap();
+    let smallest = Smallest { rows: 1_000, bytes: 200_000 };
+    let index = "idx_current_routes_comm_std_gin";
+    let size = || db.rows(&format!("SELECT pg_relation_size('{index}')"))[0].parse::<i64>().unwrap();
+    let first = size();
+    assert!(rebuild_outgrown(&mut client, smallest).unwrap().is_none());
+    for day in 1..=10 {
+        let change = format!(
+            "UPDATE current_routes SET communities_std = ARRAY['6450{day}:' || random()]; VACUUM current_routes"
+        );
+        change.split("; ").for_each(|sql| client.batch_execute(sql).unwrap());
+    }
+    let grown = size();
+    assert!(grown > 4 * first, "{first} {grown}");
+    // An index that could not be finished, as an interrupted rebuild leaves it.
+    let half = format!("CREATE UNIQUE INDEX CONCURRENTLY {index}_ccnew ON current_routes (router_id)");
+    assert!(client.batch_execute(&half).is_err());
+    let rebuilt = rebuild_outgrown(&mut client, smallest).unwrap().unwrap();
+    assert_eq!((rebuilt.name.as_str(), rebuilt.before, rebuilt.after), (index, grown, size()));
+    assert!(size() < 2 * first, "{first} {}", size());
+    assert_eq!(db.rows("SELECT count(*) FROM pg_index WHERE NOT indisvalid"), ["0"]);
+    // Others may have grown too; this one is not tried twice a day.
+    while let Some(next) = rebuild_outgrown(&mut client, smallest).unwrap() {
+        assert_ne!(next.name, index);
+    }
 }

@@ -115,6 +115,7 @@ const COLUMNS: &[(&str, &str)] = &[
       closed_at timestamptz, updated_at timestamptz !",
     ),
     ("detached_partitions", "oid oid !, name text !, detached_at timestamptz !"),
+    ("index_sizes", "name text !, bytes bigint !, rows bigint !, noted_at timestamptz !, tried_at timestamptz"),
 ];
 
 /// The indexes of the contract as PostgreSQL prints them after `ON public.`.

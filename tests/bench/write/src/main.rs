@@ -10,6 +10,7 @@ mod events;
 #[allow(dead_code)]
 mod generate;
 mod http;
+mod ids;
 mod life;
 mod limits;
 mod load;
@@ -69,6 +70,18 @@ enum Command {
         /// IPv4 routes; a fifth as many IPv6 routes come on top
         #[arg(long, default_value_t = 400_000)]
         routes: usize,
+    },
+    /// Path identifiers and attribute sets that never come back: memory and sizes after each day of them
+    Ids {
+        /// IPv4 routes, each under one identifier at a time
+        #[arg(long, default_value_t = 20_000)]
+        routes: u32,
+        /// Identifiers of a day; a quarter as many attribute sets
+        #[arg(long, default_value_t = 110_914)]
+        ids: u32,
+        /// How many days
+        #[arg(long, default_value_t = 4)]
+        days: u32,
     },
     /// First loads of a large table while readers query another one
     Load {
@@ -172,6 +185,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Life { routes, rounds } => life::run(&bench, routes, rounds),
         Command::Dump { routes, rounds } => dump::run(&bench, routes, rounds),
         Command::Events { routes } => events::run(&bench, routes),
+        Command::Ids { routes, ids, days } => ids::run(&bench, routes, ids, days),
         Command::Load { routes, readers } => load::run(&bench, routes, readers),
         Command::Maintain { rows, rate } => maintain::run(&bench, rows, rate),
         Command::Site { scale, seed, rate, seconds, resets } => {
