@@ -469,6 +469,16 @@ fn end_of_rib_and_bad_attributes_of_other_families() {
     assert_eq!((&line["announced"], &line["withdrawn"][0]["nlri_key"]), (&json!([]), &json!("rtc:prefix_length=0")));
 }
 
+/// GoBGP 3.10 sends all octets of a prefix with an offset.
+#[test]
+fn a_pattern_with_the_skipped_bits_is_read() {
+    let all = announced((2, 133), "1d 01 40 00 20010db800000000 02 60 20 20010db80002000000000000 0d 81 64");
+    assert_eq!(all[0]["nlri"]["rule"], "Dest:2001:db8::/64,Source:0:0:2::/32-96,FlowLabel:=100");
+    let key = "flowspec:6:Dest:2001:db8::/64,Source:0:0:2::/32-96,FlowLabel:=100\
+               :01400020010db80000000002602020010db800020000000000000d8164";
+    assert_eq!(all[0]["nlri_key"], key);
+}
+
 /// Families that are not decoded stay hex.
 #[test]
 fn families_that_are_not_decoded_are_hex() {

@@ -20,18 +20,31 @@ pub(super) fn read(reader: &mut Reader<'_>, afi: Afi, scope: Scope) -> Framed {
         u16::from_be_bytes([first & 0x0f, reader.u8("flow specification length")?])
     };
     let body = reader.sub(length.into(), "flow specification")?;
-    Ok(flow(body, afi, scope))
+    let read = flow(body, afi, scope, Pattern::FromOffset);
+    Ok(match (&read, afi) {
+        (Err(_), Afi::Ipv6) => flow(body, afi, scope, Pattern::Whole).or(read),
+        _ => read,
+    })
+}
+
+/// The octets of an IPv6 prefix with an offset.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pattern {
+    /// Those of the bits from the offset on (RFC 8956 section 3.1).
+    FromOffset,
+    /// Those of the whole prefix, as in drafts of that RFC: GoBGP 3.10.
+    Whole,
 }
 
 /// The key is the text of the rule. It names the octets too if they are not the shortest encoding of that text: an
 /// NLRI is an opaque bit string to BGP (RFC 8955 section 4.2 has no rule for equal ones).
-fn flow(mut body: Reader<'_>, afi: Afi, scope: Scope) -> Result<Fields, DecodeError> {
+fn flow(mut body: Reader<'_>, afi: Afi, scope: Scope, pattern: Pattern) -> Result<Fields, DecodeError> {
     let mut fields = Fields::new(format!("flowspec:{}", afi.column()));
     if scope == Scope::Vpn {
         rd(&mut fields, &mut body)?;
     }
     let octets = { body }.rest();
-    let mut rule = Rule { text: String::new(), is_shortest: true };
+    let mut rule = Rule { text: String::new(), is_shortest: true, pattern };
     let mut last_type = 0;
     if body.is_empty() {
         return Err(DecodeError::new(body.offset(), "flow specification", "has no component"));
@@ -59,6 +72,7 @@ struct Rule {
     text: String,
     /// False once a component has an encoding that is longer than it must be, or sets a bit that has no meaning.
     is_shortest: bool,
+    pattern: Pattern,
 }
 
 /// The values of a component.
@@ -133,14 +147,20 @@ impl Rule {
             let why = format!("length {length} and offset {offset} are not in the range offset < length < 129");
             return Err(DecodeError::new(at, "prefix length", why));
         }
-        let bits = u32::from(length - offset);
-        let pattern = body.take(usize::from(length - offset).div_ceil(8), "prefix pattern")?;
+        let bits = match self.pattern {
+            Pattern::FromOffset => length - offset,
+            Pattern::Whole => length,
+        };
+        let pattern = body.take(usize::from(bits).div_ceil(8), "prefix pattern")?;
         let mut octets = [0; 16];
         octets[..pattern.len()].copy_from_slice(pattern);
         let sent = u128::from_be_bytes(octets);
-        let meant = sent & u128::MAX.checked_shl(128 - bits).unwrap_or_default();
-        self.is_shortest &= sent == meant;
-        let address = Ipv6Addr::from(meant >> offset);
+        let meant = sent & u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or_default();
+        self.is_shortest &= sent == meant && (self.pattern == Pattern::FromOffset || offset == 0);
+        let address = Ipv6Addr::from(match self.pattern {
+            Pattern::FromOffset => meant >> offset,
+            Pattern::Whole => meant & u128::MAX >> offset,
+        });
         Ok(if offset == 0 { format!("{address}/{length}") } else { format!("{address}/{offset}-{length}") })
     }
 
