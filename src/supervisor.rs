@@ -149,7 +149,7 @@ impl Running {
         }
         expiry::keep_meters(&operations.meters, &owned);
         registry.preload(known);
-        let unfinished = journal::without_moved(unfinished, &owned, &positions);
+        let unfinished = journal::without_stored(unfinished, &owned, &positions);
         registry.expect_replays(unfinished.iter().map(journal::router_of).collect());
         let listeners = Listeners::open(settings, access)?;
         let (pipeline, sender) = pipeline::spawn(pipeline_options(settings, &operations), &stop)

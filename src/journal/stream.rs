@@ -1,5 +1,7 @@
 //! One session's part of the journal: appended at its end, read from its front, removed segment by segment.
 
+mod skipping;
+
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io;

@@ -158,6 +158,43 @@ fn segments_go_when_stored_behind_a_checkpoint() {
 }
 
 #[test]
+fn what_is_stored_is_not_read_again() {
+    let folder = Folder::new();
+    {
+        let (journal, _) = folder.open();
+        let mut stream = Stream::create(&journal, 1, &checkpoint(0)).unwrap();
+        for number in 1..=40 {
+            stream.append(&chunk(number, 1 << 20)).unwrap();
+            let begins = chunk(number, 1 << 20).start;
+            if let Some(segment) = stream.lacks_checkpoint(begins) {
+                stream.store_checkpoint(segment, &checkpoint(begins)).unwrap();
+            }
+        }
+    }
+    let octets = |chunks: u64| chunks << 20;
+    for (stored, first) in [(0, 1), (octets(8) - 1, 1), (octets(8), 9), (octets(30), 25), (octets(40), 33)] {
+        let (_, mut left) = folder.open();
+        let (mut stream, _) = left.remove(0);
+        let began = stream.skip_stored(stored).map_or(0, |checkpoint| checkpoint.octet);
+        assert_eq!(began, octets(first - 1), "{stored}");
+        assert_eq!(read(&mut stream), ((first..=40).collect(), 0));
+    }
+    // What was passed over can go.
+    let (_, mut left) = folder.open();
+    let (mut stream, _) = left.remove(0);
+    stream.skip_stored(octets(30)).unwrap();
+    stream.release(octets(30), [0, 0]).unwrap();
+    assert_eq!(folder.segments().len(), 2);
+    // A damaged checkpoint is none.
+    let last = folder.segments().pop().unwrap().with_extension("checkpoint");
+    fs::write(last, b"x").unwrap();
+    drop((stream, left));
+    let (_, mut left) = folder.open();
+    assert_eq!(left[0].0.skip_stored(octets(40)), None);
+    assert_eq!(read(&mut left[0].0), ((25..=40).collect(), 0));
+}
+
+#[test]
 fn a_session_that_rests_keeps_an_empty_segment() {
     let folder = Folder::new();
     let (journal, _) = folder.open();

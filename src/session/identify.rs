@@ -13,18 +13,18 @@ use super::drift::Drifts;
 use super::earlier_tables::EarlierTables;
 use super::end::{Cause, SessionEnd, WaitingMessages};
 use super::messages::{IdentifiedRouter, Session};
+use super::missing_withdrawals::MissingWithdrawals;
 use super::outbox::Outbox;
 use super::peer_owners::Sharing;
 use super::peer_records::{self, router_note};
 use super::peers::Peers;
+use super::pending_messages::PendingMessages;
 use super::read_timeout;
 use super::registry::{ClaimError, Joined};
-use super::remnants::Remnants;
 use super::standby::Standby;
 use super::table_names::TableNames;
 use super::tables::RouterTables;
 use super::unnamed::Unnamed;
-use super::waiting::Waiting;
 use crate::model::{RouterId, SessionEventKind, TableKey, TableNameRecord};
 use crate::pipeline::{Claim, ClaimRight, Claimed, Denial, StateItem};
 use crate::wire::bmp;
@@ -71,7 +71,7 @@ impl Session {
         };
         self.begin(router, hostname, joined, claimed)?;
         let position = self.position;
-        std::mem::take(&mut self.waiting).drain(|frame, received_at, start| {
+        std::mem::take(&mut self.pending).drain(|frame, received_at, start| {
             self.set_position(start);
             self.apply(frame, bmp::decode(frame), received_at)
         })?;
@@ -130,11 +130,11 @@ impl Session {
         self.unnamed = Unnamed::default();
         // The session of replayed input is over: no connection is left to close.
         let rule = self.host.shared.options.resync_on_drift.filter(|_| self.resumed.is_none());
-        let (drifts, remnants) = (Drifts::new(rule), Remnants::new(rule, &router, &self.host.shared.resyncs));
+        let (drifts, missing) = (Drifts::new(rule), MissingWithdrawals::new(rule, &router, &self.host.shared.resyncs));
         self.evidence.remember(claimed.add_path);
         let sharing = Sharing::new(joined.generation, joined.others_since.is_none());
         self.identified =
-            Some(IdentifiedRouter { router, subject, tables, owner, drifts, remnants, audited: None, sharing });
+            Some(IdentifiedRouter { router, subject, tables, owner, drifts, missing, audited: None, sharing });
         Ok(())
     }
 
@@ -183,7 +183,7 @@ impl Session {
             Denial::Owned { .. } if self.resumed.is_some() => Cause::OwnershipLost.into(),
             Denial::Owned { by, session } => {
                 self.host.shared.registry.leave(&router, &self.host.connection);
-                (self.waiting, self.unnamed) = (Waiting::default(), Unnamed::default());
+                (self.pending, self.unnamed) = (PendingMessages::default(), Unnamed::default());
                 let end = SessionEnd::new(Cause::StandsBy, &by);
                 self.standby = Some(Standby { router, session, owner: by });
                 end
@@ -201,7 +201,7 @@ impl Session {
         if self.identified.is_some() {
             return Ok(());
         }
-        let bytes = size() + self.waiting.size();
+        let bytes = size() + self.pending.size();
         let time_max = read_timeout::greeting_time(self.host.shared.options.message_time_max);
         let budget = &self.host.shared.inputs.unnamed;
         let Some(why) = self.unnamed.excess(budget, bytes, age, time_max) else { return Ok(()) };

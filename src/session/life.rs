@@ -14,13 +14,13 @@ use super::host::Host;
 use super::identity::Identity;
 use super::input::Input;
 use super::messages::{Losses, Session};
+use super::pending_messages::PendingMessages;
 use super::preamble::Preamble;
 use super::reading::Readings;
 use super::rib_filter::RibFilter;
 use super::shared::Shared;
 use super::unnamed::Unnamed;
 use super::version4::Version4;
-use super::waiting::Waiting;
 
 impl Session {
     /// Creates the session of a router that has only connected.
@@ -43,7 +43,7 @@ impl Session {
             rib_filter,
             identified: None,
             standby: None,
-            waiting: Waiting::default(),
+            pending: PendingMessages::default(),
             unnamed: Unnamed::default(),
             losses: Losses::default(),
             preamble: Preamble::default(),

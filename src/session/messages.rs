@@ -17,11 +17,12 @@ use super::end::{Cause, SessionEnd};
 use super::host::Host;
 use super::identity::Identity;
 use super::input::{Input, is_of_peer};
+use super::missing_withdrawals::MissingWithdrawals;
 use super::peer_owners::Sharing;
 use super::peers::Peers;
+use super::pending_messages::PendingMessages;
 use super::preamble::Preamble;
 use super::reading::{Reading, Readings};
-use super::remnants::Remnants;
 use super::rib_filter::{Decision, RibFilter};
 use super::rib_source::RibSource;
 use super::rules::{Moment, Stamp};
@@ -30,7 +31,6 @@ use super::standby::Standby;
 use super::tables::RouterTables;
 use super::unnamed::Unnamed;
 use super::version4::Version4;
-use super::waiting::Waiting;
 use crate::journal::Checkpoint;
 use crate::model::{Afi, RouterId, Timestamp};
 use crate::pipeline::Ownership;
@@ -61,7 +61,7 @@ pub struct Session {
     pub(super) identified: Option<IdentifiedRouter>,
     /// Set when another collector has the router.
     pub(super) standby: Option<Standby>,
-    pub(super) waiting: Waiting,
+    pub(super) pending: PendingMessages,
     pub(super) unnamed: Unnamed,
     pub(super) losses: Losses,
     /// The messages that stay valid.
@@ -83,7 +83,7 @@ pub(super) struct IdentifiedRouter {
     pub(super) tables: RouterTables,
     pub(super) owner: Arc<Ownership>,
     pub(super) drifts: Drifts,
-    pub(super) remnants: Remnants,
+    pub(super) missing: MissingWithdrawals,
     /// The session's age when the routes of its tables were last counted; `None` until the first idle moment.
     pub(super) audited: Option<Duration>,
     pub(super) sharing: Sharing,
@@ -133,7 +133,7 @@ impl Session {
             if self.identity.is_ready() {
                 self.identify()?;
             } else if is_of_peer(frame) {
-                self.waiting.add(frame, received_at, self.position);
+                self.pending.add(frame, received_at, self.position);
                 return Ok(());
             }
         }

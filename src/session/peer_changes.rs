@@ -10,10 +10,10 @@ use super::changes::FamilyTable;
 use super::drift;
 use super::end::{Cause, SessionEnd};
 use super::messages::{IdentifiedRouter, Session};
+use super::missing_withdrawals;
 use super::peer_id::PeerId;
 use super::peer_records;
 use super::peers::{self, Rank};
-use super::remnants;
 use super::removal::Removed;
 use crate::model::{Afi, SessionEventKind, Timestamp, View};
 use crate::pipeline::StateOp;
@@ -84,7 +84,7 @@ impl Session {
             return Ok(());
         }
         if let Some(reported) = identified.tables.peers.go_down(&peer) {
-            identified.remnants.down(reported, received_at);
+            identified.missing.down(reported, received_at);
         }
         self.evidence.down(&peer);
         identified.tables.outbox().forget_statistics(&peer_records::name(&down.peer.peer));
@@ -120,17 +120,17 @@ impl Session {
         if source.view == View::LocRib && self.anomalies.of(Anomaly::FilteredLocRib) > 0 {
             return Ok(());
         }
-        if let Some(routes) = remnants::at_most(report)
+        if let Some(routes) = missing_withdrawals::reported_routes(report)
             && let Some(record) = identified.tables.peers.known(&source.peer)
         {
-            identified.remnants.report(&mut record.reported, routes);
+            identified.missing.report(&mut record.reported, routes);
         }
         let sizes = drift::sizes(report, &source, &identified.tables.peers.families(&report.peer));
         if sizes.is_empty() {
             return Ok(());
         }
         if source.view == View::LocRib {
-            identified.remnants.counted();
+            identified.missing.router_counts_loc_rib();
         }
         let stored = identified.tables.stored_routes(&source.peer);
         let IdentifiedRouter { tables, drifts, router, .. } = identified;
@@ -146,11 +146,11 @@ impl Session {
     /// when no input waits in the journal: what waits may change the result.
     pub(super) fn look_at_loc_rib(&mut self, now: Timestamp) -> Result<(), SessionEnd> {
         let Some(identified) = &mut self.identified else { return Ok(()) };
-        if !identified.remnants.is_due(now) {
+        if !identified.missing.is_due(now) {
             return Ok(());
         }
         let stored = identified.tables.loc_ribs();
-        let why = identified.remnants.look(&identified.router, stored, now, self.host.resyncs());
+        let why = identified.missing.check(&identified.router, stored, now, self.host.resyncs());
         identified.measure_drift();
         why.map_or(Ok(()), |what| Err(SessionEnd::new(Cause::Drift, what)))
     }
@@ -160,13 +160,13 @@ impl IdentifiedRouter {
     /// Notes that a peer is up, and that the router keeps its routes for `restart_time` while it restarts.
     fn may_have_routes(&mut self, peer: &PeerId, restart_time: Duration) {
         if let Some(record) = self.tables.peers.known(peer).filter(|record| record.up.is_some()) {
-            self.remnants.up(&mut record.reported, restart_time);
+            self.missing.up(&mut record.reported, restart_time);
         }
     }
 
     fn measure_drift(&self) {
         let mut by_rib = drift::by_rib(&self.tables.peers);
-        by_rib.extend(self.remnants.excess().map(|routes| (View::LocRib.name(), routes)));
+        by_rib.extend(self.missing.excess().map(|routes| (View::LocRib.name(), routes)));
         self.tables.outbox.show_drift(by_rib);
     }
 }

@@ -14,7 +14,7 @@ use log::{error, warn};
 
 use super::begin::{self, StartError};
 use crate::config::Settings;
-use crate::journal::{Journal, Unfinished};
+use crate::journal::{Checkpoint, Journal, Unfinished};
 use crate::model::{RouterId, SessionEventKind};
 use crate::pipeline::{PipelineEnd, StateItem, StoredPositions};
 use crate::session::inputs::Parked;
@@ -63,21 +63,26 @@ pub(super) fn spawn(shared: &Arc<Shared>) -> JoinHandle<()> {
     begin::spawn("journal-sync", move || shared.inputs.run_sync(&shared.journal, &shared.stop))
 }
 
-/// Removes streams of routers that another collector has now, if everything in them is stored: nothing of them can be
-/// missing. Returns the others.
-pub(super) fn without_moved(
+/// Leaves out what the database has: what is before the last checkpoint of that, and all of a stream of a router that
+/// another collector has now, if everything in it is stored.
+pub(super) fn without_stored(
     left: Vec<Unfinished>,
     owned: &[OwnedRouter],
     positions: &HashMap<String, StoredPositions>,
 ) -> Vec<Unfinished> {
+    let stored = |checkpoint: &Checkpoint| positions.get(&checkpoint.session).map_or(0, |positions| positions.least());
     let is_moved = |(stream, checkpoint): &Unfinished| {
         let Some(router) = &checkpoint.router else { return false };
-        let stored = positions.get(&checkpoint.session).map_or(0, |positions| positions.least());
+        let stored = stored(checkpoint);
         !owned.iter().any(|owned| owned.router == *router) && stream.end().is_ok_and(|end| end > 0 && stored >= end)
     };
     let (moved, rest): (Vec<Unfinished>, Vec<Unfinished>) = left.into_iter().partition(is_moved);
     moved.into_iter().for_each(|(stream, _)| stream.remove());
-    rest
+    let skip = |(mut stream, checkpoint): Unfinished| {
+        let later = stream.skip_stored(stored(&checkpoint));
+        (stream, later.unwrap_or(checkpoint))
+    };
+    rest.into_iter().map(skip).collect()
 }
 
 /// Returns the router and the source address of a stream.

@@ -5,7 +5,7 @@ use crate::wire::bmp::{self, Frame};
 
 /// Messages in their order, as they were read.
 #[derive(Debug, Default)]
-pub struct Waiting {
+pub struct PendingMessages {
     pieces: Vec<Piece>,
 }
 
@@ -28,7 +28,7 @@ fn octets(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).expect("a length fits 64 bits")
 }
 
-impl Waiting {
+impl PendingMessages {
     /// Adds a message that is after `start` octets of the session's input.
     pub fn add(&mut self, frame: &Frame<'_>, received_at: Timestamp, start: u64) {
         match self.pieces.last_mut() {
@@ -75,19 +75,19 @@ mod tests {
         bytes
     }
 
-    fn add(waiting: &mut Waiting, bytes: &[u8], second: u32, start: u64) {
-        waiting.add(&bmp::next_frame(bytes, usize::MAX).unwrap().unwrap(), Timestamp::from_wire(second, 0), start);
+    fn add(pending: &mut PendingMessages, bytes: &[u8], second: u32, start: u64) {
+        pending.add(&bmp::next_frame(bytes, usize::MAX).unwrap().unwrap(), Timestamp::from_wire(second, 0), start);
     }
 
     #[test]
     fn messages_come_back_in_their_order() {
-        let mut waiting = Waiting::default();
+        let mut pending = PendingMessages::default();
         // Another message stands before the third and before the fourth.
         for (code, second, start) in [(0, 1, 100), (1, 1, 106), (2, 2, 2_000), (3, 2, 9_000), (4, 2, 12_006)] {
-            add(&mut waiting, &message(code, 6 + usize::from(code) * 1000), second, start);
+            add(&mut pending, &message(code, 6 + usize::from(code) * 1000), second, start);
         }
         let mut met = Vec::new();
-        let result = waiting.drain(|frame, received_at, start| {
+        let result = pending.drain(|frame, received_at, start| {
             met.push((frame.type_code, frame.bytes.len(), received_at.unix_micros() / 1_000_000, start));
             if frame.type_code == 3 { Err("here") } else { Ok(()) }
         });
@@ -97,8 +97,8 @@ mod tests {
 
     #[test]
     fn small_messages_cost_little_more_than_their_octets() {
-        let mut waiting = Waiting::default();
-        (0..100_000).for_each(|i| add(&mut waiting, &message(1, 6), 1, i * 6));
-        assert!(waiting.size() < 2 * 600_000, "{}", waiting.size());
+        let mut pending = PendingMessages::default();
+        (0..100_000).for_each(|i| add(&mut pending, &message(1, 6), 1, i * 6));
+        assert!(pending.size() < 2 * 600_000, "{}", pending.size());
     }
 }

@@ -25,7 +25,7 @@ use crate::wire::bmp::{StatisticValue, StatisticsReport};
 
 /// The interval at which a busy session checks its Loc-RIB; less than the second after which a silent one checks its
 /// timers.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const CHECK_EVERY: Duration = Duration::from_millis(500);
 
 /// All Loc-RIBs of a router together: routes from a peer of one VRF may be imported into another.
 const LOC_RIB: RibOf = RibOf {
@@ -45,7 +45,7 @@ pub(crate) struct LocRibs {
 
 /// Returns the most routes that a peer can have by a report: those that it sends (statistic 7) or, if the report lacks
 /// that, the accepted ones of them (8).
-pub(crate) fn at_most(report: &StatisticsReport<'_>) -> Option<u64> {
+pub(crate) fn reported_routes(report: &StatisticsReport<'_>) -> Option<u64> {
     let number = |value| if let StatisticValue::Number(routes) = value { Some(routes) } else { None };
     let sizes = report.statistics.iter().filter(|statistic| matches!(statistic.type_code, 7 | 8));
     sizes.filter_map(|statistic| number(statistic.value)).max()
@@ -53,7 +53,7 @@ pub(crate) fn at_most(report: &StatisticsReport<'_>) -> Option<u64> {
 
 /// The evidence of one session about such routes.
 #[derive(Debug)]
-pub(crate) struct Remnants {
+pub(crate) struct MissingWithdrawals {
     rule: Option<ResyncOnDrift>,
     /// The number of peers that are up and whose routes are not reported.
     silent: usize,
@@ -62,7 +62,7 @@ pub(crate) struct Remnants {
     /// True if routes of any peer were reported.
     is_reported: bool,
     /// True if the router counts its Loc-RIB itself: then [`Drifts`](super::drift::Drifts) compares the counts.
-    is_counted: bool,
+    router_counts: bool,
     /// The most routes that peers may have left behind when they went down.
     lost: u64,
     /// The time until which the router may keep their routes because they may come back.
@@ -71,24 +71,24 @@ pub(crate) struct Remnants {
     since: Option<Timestamp>,
     /// True if the previous session was closed because of such routes.
     is_trial: bool,
-    looked_at: Option<Timestamp>,
+    checked_at: Option<Timestamp>,
     excess: Option<u64>,
 }
 
-impl Remnants {
+impl MissingWithdrawals {
     /// Returns the evidence of a session that begins; without a rule no session is closed.
-    pub fn new(rule: Option<ResyncOnDrift>, router: &RouterId, resyncs: &Resyncs) -> Remnants {
-        Remnants {
+    pub fn new(rule: Option<ResyncOnDrift>, router: &RouterId, resyncs: &Resyncs) -> MissingWithdrawals {
+        MissingWithdrawals {
             rule,
             silent: 0,
             reported: 0,
             is_reported: false,
-            is_counted: false,
+            router_counts: false,
             lost: 0,
             kept_until: None,
             since: None,
             is_trial: rule.is_some() && resyncs.take_trial(router, &LOC_RIB),
-            looked_at: None,
+            checked_at: None,
             excess: None,
         }
     }
@@ -109,8 +109,8 @@ impl Remnants {
     }
 
     /// Notes that the router counts its Loc-RIB itself.
-    pub fn counted(&mut self) {
-        self.is_counted = true;
+    pub fn router_counts_loc_rib(&mut self) {
+        self.router_counts = true;
     }
 
     /// Notes that a peer went down, which may have had these routes.
@@ -130,23 +130,23 @@ impl Remnants {
 
     /// Returns true if it is time to check the Loc-RIBs.
     pub(crate) fn is_due(&mut self, at: Timestamp) -> bool {
-        let is_due = self.looked_at.is_none_or(|looked_at| lasted(looked_at, at) >= LOOK_EVERY);
+        let is_due = self.checked_at.is_none_or(|checked_at| lasted(checked_at, at) >= CHECK_EVERY);
         if is_due {
-            self.looked_at = Some(at);
+            self.checked_at = Some(at);
         }
         is_due
     }
 
     /// Checks the stored routes of the Loc-RIBs, which are `None` while they are not comparable, for example during a
     /// dump. Returns the reason if the router has to dump again.
-    pub fn look(
+    pub fn check(
         &mut self,
         router: &RouterId,
         stored: Option<LocRibs>,
         at: Timestamp,
         resyncs: &Resyncs,
     ) -> Option<String> {
-        let is_known = self.is_reported && self.silent == 0 && !self.is_counted;
+        let is_known = self.is_reported && self.silent == 0 && !self.router_counts;
         let reported = u64::try_from(self.reported).unwrap_or(u64::MAX);
         self.excess = stored.filter(|_| is_known).map(|stored| stored.routes.saturating_sub(reported));
         let (rule, LocRibs { routes, left_out }) = (self.rule?, stored?);
@@ -155,7 +155,7 @@ impl Remnants {
         }
         let left = self.lost.min(routes);
         let is_kept = self.kept_until.is_some_and(|until| at < until);
-        let is_above = !self.is_counted && !is_kept && rule.is_above(routes, routes - left);
+        let is_above = !self.router_counts && !is_kept && rule.is_above(routes, routes - left);
         self.since = is_above.then(|| self.since.unwrap_or(at));
         let lasting = lasted(self.since?, at);
         if lasting < resyncs.wait(router, &LOC_RIB, rule.lasting)? {
@@ -182,22 +182,22 @@ mod tests {
 
     /// A session and the records of its peers.
     struct Session {
-        remnants: Remnants,
+        missing: MissingWithdrawals,
         peers: HashMap<u8, Option<ReportedRoutes>>,
     }
 
     impl Session {
         fn up(&mut self, number: u8, restart_time: Duration) {
-            self.remnants.up(self.peers.entry(number).or_default(), restart_time);
+            self.missing.up(self.peers.entry(number).or_default(), restart_time);
         }
 
         fn report(&mut self, number: u8, routes: u64) {
-            self.remnants.report(self.peers.entry(number).or_default(), routes);
+            self.missing.report(self.peers.entry(number).or_default(), routes);
         }
 
         fn down(&mut self, number: u8) {
             if let Some(reported) = self.peers.remove(&number).flatten() {
-                self.remnants.down(reported, Timestamp::from_unix_micros(0));
+                self.missing.down(reported, Timestamp::from_unix_micros(0));
             }
         }
     }
@@ -215,8 +215,8 @@ mod tests {
 
         /// Returns a session with these peers up.
         fn session(&self, rule: &str, peers: &[(u8, u64)]) -> Session {
-            let remnants = Remnants::new(resync_on_drift(rule).ok(), &RouterId::new("r"), &self.resyncs);
-            let mut session = Session { remnants, peers: HashMap::new() };
+            let missing = MissingWithdrawals::new(resync_on_drift(rule).ok(), &RouterId::new("r"), &self.resyncs);
+            let mut session = Session { missing, peers: HashMap::new() };
             for (number, routes) in peers {
                 session.up(*number, Duration::ZERO);
                 session.report(*number, *routes);
@@ -227,7 +227,7 @@ mod tests {
         fn look(&mut self, session: &mut Session, routes: u64, left_out: u64, seconds: i64) -> Option<String> {
             self.now += seconds;
             let at = Timestamp::from_unix_micros(self.now * 1_000_000);
-            session.remnants.look(&RouterId::new("r"), Some(LocRibs { routes, left_out }), at, &self.resyncs)
+            session.missing.check(&RouterId::new("r"), Some(LocRibs { routes, left_out }), at, &self.resyncs)
         }
 
         /// Returns the seconds after which the session is closed because of peer 1; each new dump leaves out `left_out`
@@ -283,9 +283,9 @@ mod tests {
         session.down(1);
         for seconds in [0, 1_000, 2_000] {
             let at = Timestamp::from_unix_micros(seconds * 1_000_000);
-            assert_eq!(session.remnants.look(&RouterId::new("r"), None, at, &router.resyncs), None);
+            assert_eq!(session.missing.check(&RouterId::new("r"), None, at, &router.resyncs), None);
         }
-        session.remnants.counted();
+        session.missing.router_counts_loc_rib();
         assert_eq!(router.look(&mut session, 100, 0, 3_000), None);
         assert_eq!(router.look(&mut session, 100, 0, 3_000), None);
         let mut off = router.session("", &[(1, 50)]);
@@ -312,7 +312,7 @@ mod tests {
         let mut session = router.session("", &[(1, 50), (2, 60)]);
         let mut excess = |session: &mut Session, routes| {
             assert_eq!(router.look(session, routes, 0, 1), None);
-            session.remnants.excess()
+            session.missing.excess()
         };
         assert_eq!((excess(&mut session, 100), excess(&mut session, 112)), (Some(0), Some(2)));
         session.up(3, Duration::ZERO);
@@ -323,10 +323,10 @@ mod tests {
         assert_eq!(excess(&mut session, 113), Some(1));
         session.down(1);
         assert_eq!(excess(&mut session, 113), Some(51));
-        session.remnants.counted();
+        session.missing.router_counts_loc_rib();
         assert_eq!(excess(&mut session, 113), None);
         let mut silent = router.session("", &[]);
         assert_eq!(router.look(&mut silent, 5, 0, 1), None);
-        assert_eq!(silent.remnants.excess(), None);
+        assert_eq!(silent.missing.excess(), None);
     }
 }
