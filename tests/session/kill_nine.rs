@@ -116,6 +116,43 @@ fn what_was_stored_before_the_kill_is_not_told_again() {
     assert!(ingester.stop().success());
 }
 
+#[test]
+fn what_is_stored_is_not_applied_again_after_a_kill() {
+    let (db, state_dir) = (TestDb::create(), Folder::new());
+    // Segments of 256 KiB.
+    let settings = [("STATE_DIR", state_dir.path().to_str().unwrap()), ("JOURNAL_MAX_BYTES", "100000000")];
+    let mut ingester = Ingester::start(&db.url(), &settings);
+    let mut router = ingester.connect();
+    let peer = Peer::loc_rib(ROUTER);
+    router.send(&bmp::initiation(b"edge1", b"")).send(&bmp::peer_up(peer, &Open::of(64_500, ROUTER), Some("global")));
+    let mut sent = 0;
+    for number in 1..=16_000 {
+        let message = change(peer, number);
+        sent += message.len();
+        router.send(&message);
+    }
+    assert!(sent > 1 << 20, "{sent}");
+    let stored = "SELECT count(*) FROM route_events";
+    eventually_equal(vec!["16000".to_owned()], || db.rows(stored));
+    eventually_equal(vec!["16000".to_owned()], || db.rows("SELECT med FROM current_routes"));
+    eventually("both positions to be at the end", || {
+        let behind = format!("SELECT count(*) FROM journal_positions WHERE octet < {sent}");
+        (db.rows(&behind) == ["0"]).then_some(())
+    });
+    ingester.kill();
+    ingester = Ingester::start(&db.url(), &settings);
+    let line = ingester.logged("bytes of input since");
+    let applied: usize = line.split_whitespace().find_map(|word| word.parse().ok()).unwrap();
+    assert!(applied < 300 << 10, "{line}");
+    let lost = "SELECT count(*) FROM session_events WHERE kind = 'session_lost'";
+    eventually_equal(vec!["1".to_owned()], || db.rows(lost));
+    assert_eq!(
+        (db.rows(stored), db.rows("SELECT med FROM current_routes")),
+        (vec!["16000".to_owned()], vec!["16000".to_owned()])
+    );
+    assert!(ingester.stop().success());
+}
+
 /// The only stream of the journal.
 fn stream(state_dir: &Folder) -> Option<PathBuf> {
     let entries = std::fs::read_dir(state_dir.path().join("journal")).into_iter().flatten().flatten();
