@@ -14,6 +14,7 @@ pub mod env_file;
 pub mod md5;
 pub mod print;
 pub mod problem;
+pub mod relay;
 pub mod resync;
 pub mod router_id;
 mod setting;
@@ -91,7 +92,6 @@ impl Settings {
             ("BMP_TLS_KEY_FILE", self.bmp_tls_key_file.is_none()),
         ];
         let missing = needed.into_iter().filter(|(_, is_missing)| self.bmp_tls_listen.is_some() && *is_missing);
-        let setting = |name| TABLE.iter().find(|setting| setting.name == name).expect("the table has it");
         let missing =
             missing.map(|(name, _)| Problem::missing(setting(name), "is required with RIB_INGESTER_BMP_TLS_LISTEN"));
         let lacks_authorities =
@@ -100,6 +100,28 @@ impl Settings {
             Problem::missing(setting("BMP_TLS_CLIENT_CA_FILE"), "is required with tls:// in RIB_INGESTER_CONNECT")
         });
         missing.chain(authorities).collect()
+    }
+
+    /// Returns a setting for stations that cannot work, and why.
+    fn wrong_for_relay(&self) -> Option<(&'static str, &'static str)> {
+        if !self.relay.is_empty() && (!self.journal || self.journal_max_bytes == Some(0)) {
+            return Some((
+                "RELAY",
+                "needs the journal, which RIB_INGESTER_JOURNAL or RIB_INGESTER_JOURNAL_MAX_BYTES turns off",
+            ));
+        }
+        let ports = [Some(self.bmp_listen), self.bmp_tls_listen].into_iter().flatten();
+        if ports
+            .flat_map(|own| self.relay.iter().map(move |station| (own, station)))
+            .any(|(own, to)| relay::is_at(to, own))
+        {
+            return Some(("RELAY", "names this collector, which would relay what it relays"));
+        }
+        match (&self.relay_certificate_file, &self.relay_key_file) {
+            (Some(_), None) => Some(("RELAY_KEY_FILE", "is required with RIB_INGESTER_RELAY_CERTIFICATE_FILE")),
+            (None, Some(_)) => Some(("RELAY_CERTIFICATE_FILE", "is required with RIB_INGESTER_RELAY_KEY_FILE")),
+            (None, None) | (Some(_), Some(_)) => None,
+        }
     }
 
     /// Returns each row of [`TABLE`] with its effective text.
@@ -130,6 +152,11 @@ impl Settings {
     pub(crate) fn ignores_path_id(&self, source: IpAddr) -> bool {
         allow::contains(&self.ignore_path_id, source)
     }
+}
+
+/// Returns a setting by its name.
+fn setting(name: &str) -> &'static Setting {
+    TABLE.iter().find(|setting| setting.name == name).expect("the table has it")
 }
 
 /// The environment before it is parsed.
@@ -273,6 +300,7 @@ fn read(mut given: RawEnvironment) -> Result<Settings, Vec<Problem>> {
     let settings = table::parse(|setting, problems| given.in_force(setting, problems), journal, file, &mut problems);
     if let Some(settings) = &settings {
         problems.extend(settings.missing_for_tls());
+        problems.extend(settings.wrong_for_relay().map(|(name, wrong)| Problem::missing(setting(name), wrong)));
     }
     match settings {
         Some(mut settings) if problems.is_empty() => {

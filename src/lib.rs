@@ -18,6 +18,7 @@
 //!  [maintenance] partitions, retention, summary, snapshots
 //!  [connect-..] connects to a router that listens, and is then its [bmp-..]   [dial] makes that connection
 //!  [read-..] one beside each [bmp-..]: reads its socket into the journal   [journal-sync] fsync
+//!  [relay] one a station that sessions are sent on to
 //!  [replay] applies what an earlier process left in the journal
 //!  [identity] holds the lock of COLLECTOR_ID   [heartbeat] records that the collector is alive
 //!  [standby] takes, gives up and hands over routers that have two stations
@@ -43,6 +44,7 @@
 //! | `pipeline` | channels and writer threads | `model`, `store`, `metrics`, `quarantine` |
 //! | `session` | a router's connection, from its first byte to its last | `model`, `wire`, `journal`, `metrics`, `quarantine`, `tls`, `config` (the allow-list), `store::copy_encoding` (what a route is stored as), the sending end of `pipeline` |
 //! | `journal` | what routers sent, on disk before anything is done with it | `model`, `quarantine` |
+//! | `relay` | sessions on their way to other stations | `journal`, `metrics` |
 //! | `capture` | packet captures to the messages in them, for `decode` and `replay` | `wire` |
 //! | `mrt` | MRT files: tables and messages in, BMP out; and columns in, MRT out | `model`, `wire` |
 //! | `config` | the one table of settings, the only reader of the environment | `conninfo`, `model` |
@@ -89,6 +91,7 @@ pub mod model;
 pub mod mrt;
 pub mod pipeline;
 pub mod quarantine;
+pub mod relay;
 pub mod rpki;
 pub mod session;
 pub mod stop;

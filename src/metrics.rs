@@ -14,6 +14,7 @@ pub mod heartbeat;
 mod incidents;
 mod lag;
 mod number;
+mod relay;
 mod router;
 mod rpki;
 mod statistics;
@@ -33,6 +34,7 @@ pub(crate) use heartbeat::Heartbeat;
 pub(crate) use incidents::{IncidentMeter, WatchIncidents};
 pub(crate) use lag::{LAG_BUCKETS, Lag};
 pub use number::{Counter, CounterByLabel, Gauge};
+pub use relay::RelayMeter;
 pub(crate) use router::{RouterMeter, TableMeter};
 pub use rpki::{RpkiMeter, SetGauges};
 pub(crate) use statistics::{PeerStatistics, StatisticKey};
@@ -73,6 +75,7 @@ pub struct Meters {
     routers: Mutex<BTreeMap<RouterId, Arc<RouterMeter>>>,
     heartbeats: Mutex<Vec<Arc<Heartbeat>>>,
     queues: Mutex<BTreeMap<String, Queue>>,
+    relays: Mutex<BTreeMap<String, Arc<RelayMeter>>>,
     parts: Mutex<BTreeMap<&'static str, ComponentStatus>>,
     degraded: Mutex<BTreeMap<&'static str, String>>,
 }
@@ -191,6 +194,7 @@ impl Default for Meters {
             routers: Mutex::default(),
             heartbeats: Mutex::default(),
             queues: Mutex::default(),
+            relays: Mutex::default(),
             parts: Mutex::default(),
             degraded: Mutex::default(),
         }
@@ -263,6 +267,16 @@ impl Meters {
     /// Returns the queues by writer.
     pub fn queues(&self) -> BTreeMap<String, Queue> {
         lock(&self.queues).clone()
+    }
+
+    /// Returns the meter of a station that sessions are relayed to, created if necessary.
+    pub fn relay(&self, station: &str) -> Arc<RelayMeter> {
+        Arc::clone(lock(&self.relays).entry(station.to_owned()).or_default())
+    }
+
+    /// Returns the stations that sessions are relayed to, by name.
+    pub fn relays(&self) -> Vec<(String, Arc<RelayMeter>)> {
+        lock(&self.relays).iter().map(|(station, meter)| (station.clone(), Arc::clone(meter))).collect()
     }
 
     /// Records the status of a component, which `/readyz` reports. Known components are `database`, `schema`,

@@ -12,6 +12,7 @@ mod journal;
 mod listeners;
 mod notify;
 mod observability;
+mod relay;
 mod reported;
 mod restart;
 mod session_notify;
@@ -32,10 +33,11 @@ use signal_hook::iterator::Signals;
 use ureq::tls::TlsConfig;
 
 use crate::config::{HistoryRedump, RouterIdFrom, Settings};
-use crate::journal::{Journal, Unfinished};
+use crate::journal::{Feeds, Journal, Unfinished};
 use crate::logging::Logging;
 use crate::maintenance::{self, MaintenanceOptions};
 use crate::pipeline::{self, Pipeline, PipelineOptions};
+use crate::relay::Station;
 use crate::session::drift::Resyncs;
 use crate::session::identity::IdentityRule;
 use crate::session::refused_connections::Refusals;
@@ -95,13 +97,14 @@ pub fn run(settings: &Arc<Settings>, migrate: Migrate, logging: &Logging) -> Res
     let signals = watch_signals()?;
     let access = AccessFiles::load(settings)?;
     let https = callback_tls(settings).map_err(StartError::Configuration)?;
+    let stations = relay::stations(settings)?;
     let operations = Operations::start(settings, &stop)?;
     let (journal, replayed) = journal::open(settings)?;
     let Some(left) = start::reach_database(settings, migrate, &signals, &operations)? else {
         info!("collector: stopped before the database could be reached");
         return Ok(Ending::Clean);
     };
-    let running = Running::start(settings, operations, (access, https), (journal, replayed), left, stop)?;
+    let running = Running::start(settings, operations, (access, https, stations), (journal, replayed), left, stop)?;
     running.operations.ready();
     // A request to `/readyz` must not report "not yet" until the first tick.
     running.operations.measure(&running.shared);
@@ -132,7 +135,7 @@ impl Running {
     fn start(
         settings: &Arc<Settings>,
         operations: Operations,
-        (access, https): (AccessFiles, TlsConfig),
+        (access, https, stations): (AccessFiles, TlsConfig, Vec<Station>),
         (journal, unfinished): (Arc<Journal>, Vec<Unfinished>),
         left: Left,
         stop: Stop,
@@ -164,6 +167,7 @@ impl Running {
             standbys: Standbys::default(),
             pipeline: sender,
             journal,
+            feeds: Arc::new(Feeds::new(stations.len())),
             inputs: Arc::default(),
             stop,
             meters: Arc::clone(&operations.meters),
@@ -182,6 +186,7 @@ impl Running {
             spawn_watch_trie(&collector, &operations, &shared.stop),
             spawn_session_notify(&collector, &operations, &written),
         ];
+        lasting.extend(relay::start(stations, settings, &operations, &shared));
         lasting.extend(watches::spawn_evaluator(settings, &operations, &shared.stop));
         lasting.extend(watches::spawn_deliveries(settings, https, &operations, &shared.stop));
         lasting.extend(watches::spawn_rpki(settings, &operations, &shared.stop));

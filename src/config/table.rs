@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::connect::{self, ConnectTarget};
 use super::problem::Problem;
+use super::relay;
 use super::resync::{self, ResyncOnDrift};
 use super::router_id::{self, RouterIdRule};
 use super::setting::DefaultValue::{HostName, StateDirectory, Text, Unset};
@@ -194,6 +195,21 @@ settings! {
     journal_max_bytes: Option<u64> = "JOURNAL_MAX_BYTES", Unset, value::optional(value::bytes), Present,
         "a number of bytes",
         "how much disk the journal may take; unset: the smaller of 20 GiB and a fifth of what is free";
+    relay: Vec<ConnectTarget> = "RELAY", Unset, value::list(relay::stations), Present,
+        "comma-separated `HOST:PORT` or `tls://HOST:PORT`",
+        "other BMP stations that each router's session is sent to as it was read, over a connection of its own; unset: none";
+    relay_resync: bool = "RELAY_RESYNC", Text("on"), value::required(value::switch), Present,
+        "`on` or `off`",
+        "whether the session of a router is closed, once, so that it dumps again for a station of `RELAY` that has missed its beginning; `off`: the station gets what comes from then on";
+    relay_ca_file: Option<PathBuf> = "RELAY_CA_FILE", Unset, value::optional(value::path), Present,
+        "a file name",
+        "CA certificates used to verify stations of `RELAY` with `tls://`, PEM; read at the start. Unset: those of the system";
+    relay_certificate_file: Option<PathBuf> = "RELAY_CERTIFICATE_FILE", Unset, value::optional(value::path), Present,
+        "a file name",
+        "the certificate chain presented to these stations, PEM; read at the start. Unset: none";
+    relay_key_file: Option<PathBuf> = "RELAY_KEY_FILE", Unset, value::optional(value::path), Present,
+        "a file name",
+        "the private key of that certificate, PEM; read at the start";
     history: bool = "HISTORY", Text("on"), value::required(value::switch), Present,
         "`on` or `off`",
         "whether `route_events` is written";

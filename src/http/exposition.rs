@@ -8,6 +8,7 @@
 
 mod api;
 mod dependents;
+mod relays;
 mod routers;
 mod series;
 mod watches;
@@ -28,6 +29,7 @@ pub(super) fn text(meters: &Meters, health: &Health) -> Result<String, Error> {
     process_families(&mut out, meters);
     writer_families(&mut out, meters, health);
     journal_families(&mut out, &meters.journal);
+    relays::families(&mut out, &meters.relays());
     watches::families(&mut out, meters);
     dependents::families(&mut out, &meters.dependents);
     api::families(&mut out, &meters.api);

@@ -10,12 +10,15 @@
 //! <state dir>/journal/<session>/<number>.checkpoint  before the segment: the router, its live Peer Ups, tables, ids
 //! <state dir>/journal/<session>/<number>.segment     chunks, each with its checksum
 //! <state dir>/journal/<session>/router, lost, acknowledged   the router, input that was lost, what was stored
+//! <state dir>/journal/<session>/over                 all of it is stored, and only a relay still reads it
 //! ```
 //!
 //! Appended input survives the death of the process at once, and that of the machine after `SYNC_EVERY`: one thread
 //! calls [`Journal::sync`] that often.
 
 mod checkpoint;
+mod feed;
+mod feed_reader;
 mod record;
 mod segment;
 mod stream;
@@ -24,12 +27,15 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use checkpoint::Checkpoint;
+pub use feed::{Feed, Feeds, Stand};
+pub use feed_reader::{FeedReader, Part};
 pub use record::Chunk;
 pub use stream::{Piece, Stream};
 
@@ -195,7 +201,8 @@ impl Journal {
             let folder = journal.folder_of(number);
             match Stream::recover(&journal, number) {
                 Ok(Some(stream)) => left.push(stream),
-                // A process ended between making the folder and writing its checkpoint: nothing was in it.
+                // A process ended between making the folder and writing its checkpoint: nothing was in it. Or it ended
+                // before a relay had read all of what is stored.
                 Ok(None) => fs::remove_dir_all(&folder)?,
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     journal.set_aside(number, &folder, &error)?
@@ -363,6 +370,12 @@ impl Journal {
 
     fn folder_of(&self, number: u64) -> PathBuf {
         self.folder.join(format!("{number:020}"))
+    }
+
+    /// Opens the feed of a session that begins, whose stream has this number; `None` where nobody reads or there is no
+    /// journal.
+    pub(crate) fn open_feed(&self, feeds: &Feeds, number: u64, source: IpAddr) -> Option<Arc<Feed>> {
+        if self.is_off() { None } else { feeds.open(self.folder_of(number), source) }
     }
 
     /// Returns the first number after those of the streams that an earlier process left.

@@ -18,6 +18,9 @@ use super::segment::{self, behind_damage, read_record};
 use super::{Counters, Journal, JournalError, WrittenFile};
 use crate::model::RouterId;
 
+/// The file that says that nothing in the stream is needed after a restart.
+const OVER: &str = "over";
+
 /// The folder of one session's input.
 #[derive(Debug)]
 pub struct Stream {
@@ -115,6 +118,9 @@ impl Stream {
     /// When the file system fails, or no checkpoint can be read.
     pub(super) fn recover(journal: &Arc<Journal>, number: u64) -> io::Result<Option<(Stream, Checkpoint)>> {
         let mut stream = Stream::new(journal, number);
+        if stream.folder.join(OVER).exists() {
+            return Ok(None);
+        }
         let mut first = None;
         let mut skipped = 0;
         for number in segment::numbers(&stream.folder)? {
@@ -158,6 +164,12 @@ impl Stream {
     /// Returns its folder.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Returns the numbers of its first and its last segment; 0 if it has none.
+    pub(crate) fn ends(&self) -> (u64, u64) {
+        let number = |segment: Option<&Segment>| segment.map_or(0, |segment| segment.number);
+        (number(self.segments.front()), number(self.segments.back()))
     }
 
     /// Returns the octet of the input at which it ends, as far as it can be read.
@@ -236,6 +248,16 @@ impl Stream {
     /// Notes the loss of input, which is not told yet.
     pub(crate) fn note_lost(&self, what: &str) {
         if let Err(error) = segment::write_whole(&self.folder.join("lost"), what.as_bytes()) {
+            log::error!("journal: {}: {error}", self.folder.display());
+        }
+    }
+
+    /// Notes that nothing in it is needed after a restart, though it is still read.
+    pub(crate) fn note_over(&self) {
+        let path = self.folder.join(OVER);
+        if !path.exists()
+            && let Err(error) = fs::write(&path, "")
+        {
             log::error!("journal: {}: {error}", self.folder.display());
         }
     }

@@ -349,3 +349,15 @@ fn a_full_journal_takes_nothing_and_stays_as_it_was() {
     assert_eq!(stream.next_piece().unwrap(), Piece::Chunk(small));
     assert!(Journal::off().is_off());
 }
+
+#[test]
+fn a_stream_that_is_only_relayed_is_not_replayed() {
+    let folder = Folder::new();
+    let (journal, _) = folder.open();
+    let stream = filled(&journal, 1..=20, 1 << 20);
+    stream.note_over();
+    drop((stream, journal));
+    let (journal, left) = folder.open();
+    assert!(left.is_empty() && !journal.folder_of(1).exists());
+    assert_eq!(journal.counters().bytes.load(Ordering::Relaxed), 0);
+}

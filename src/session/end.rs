@@ -52,6 +52,8 @@ pub enum Cause {
     TakesOver,
     /// The router is handed over to another collector, which the detail names.
     HandedOver,
+    /// A station that the session is relayed to, named by the detail, needs a new dump.
+    Relay,
     /// The router's identifier belongs to another session; the detail names the remedy.
     Refused,
     /// The router sends messages, but none that identifies it; the detail names the limit that was exceeded.
@@ -137,7 +139,7 @@ pub enum WaitingMessages {
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Cause; 24] = [
+    pub const ALL: [Cause; 25] = [
         Cause::Termination,
         Cause::Closed,
         Cause::Lost,
@@ -158,6 +160,7 @@ impl Cause {
         Cause::StandsBy,
         Cause::TakesOver,
         Cause::HandedOver,
+        Cause::Relay,
         Cause::Refused,
         Cause::Unnamed,
         Cause::Stopping,
@@ -213,6 +216,8 @@ impl Cause {
             Cause::TakesOver => row("takes_over", "takes over from {}: waits for the router's new session",
                 Info, Discarded, Untouched, Never, Dropped),
             Cause::HandedOver => row("handed_over", "handed over to collector {}",
+                Info, Complete, Stale(SessionClosed), IfUnapplied, Dropped),
+            Cause::Relay => row("relay", "closed for a new dump, which is relayed to {}",
                 Info, Complete, Stale(SessionClosed), IfUnapplied, Dropped),
             Cause::Refused => row("refused", "refused: {}",
                 Warn, Discarded, Refused("identifier_taken"), Never, Dropped),

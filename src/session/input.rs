@@ -18,7 +18,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::end::{Cause, SessionEnd};
-use crate::journal::{Checkpoint, Chunk, Journal, JournalError, Piece, Stream};
+use crate::journal::{Checkpoint, Chunk, Feed, Journal, JournalError, Piece, Stream};
 use crate::model::{RouterId, Timestamp, new_uuid};
 use crate::pipeline::Ownership;
 use crate::wire::bmp;
@@ -62,6 +62,8 @@ pub struct Input {
     router: OnceLock<RouterId>,
     /// The right to write the router, once there is one.
     owner: OnceLock<Arc<Ownership>>,
+    /// The input for those who relay it.
+    feed: Option<Arc<Feed>>,
     /// The memory of a long message that has not arrived as a whole, bytes.
     buffered: AtomicUsize,
     inner: Mutex<Inner>,
@@ -168,6 +170,7 @@ impl Input {
             journal: Arc::clone(journal),
             router: OnceLock::new(),
             owner: OnceLock::new(),
+            feed: None,
             buffered: AtomicUsize::new(0),
             inner: Mutex::new(inner),
             news: Condvar::new(),
@@ -175,9 +178,15 @@ impl Input {
         }
     }
 
+    /// Sets the feed that its chunks go to.
+    pub(super) fn with_feed(self, feed: Option<Arc<Feed>>) -> Input {
+        Input { feed, ..self }
+    }
+
     /// Notes that the session knows its router.
     pub fn identify(&self, router: &RouterId) {
         if self.router.set(router.clone()).is_ok() {
+            self.feed.iter().for_each(|feed| feed.identify(router));
             self.lock().stream.iter().for_each(|stream| stream.note_router(router));
         }
         self.room.notify_one();
@@ -196,6 +205,7 @@ impl Input {
     /// Notes that the session may write its router.
     pub fn settle(&self, owner: &Arc<Ownership>) {
         let _ = self.owner.set(Arc::clone(owner));
+        self.feed.iter().for_each(|feed| feed.claim());
     }
 
     /// Returns the right to write the router, once there is one.
@@ -244,6 +254,7 @@ impl Input {
 
     /// The session stands by: what was read and what will be is not kept.
     pub(super) fn stand_by(&self) {
+        self.feed.iter().for_each(|feed| feed.cut());
         let mut inner = self.lock();
         inner.forget_all();
         inner.marks.clear();
@@ -340,6 +351,7 @@ impl Input {
     fn end(&self, fate: Fate) {
         let mut inner = self.lock();
         inner.fate = fate;
+        self.feed.iter().for_each(|feed| if fate == Fate::Dropped { feed.cut() } else { feed.end() });
         match (fate, self.owner.get()) {
             (Fate::Complete, Some(owner)) => owner.progress.set_processed(inner.read),
             (Fate::Dropped, _) => inner.forget_all(),

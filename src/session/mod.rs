@@ -88,8 +88,11 @@ pub mod target;
 mod unnamed;
 pub(crate) mod version4;
 
-/// The most files that a session has open: its socket, and of the journal one that is written and one that is read.
-pub const FILES_MAX: usize = 3;
+/// Returns the most files that a session has open: its socket, and of the journal one that is written and one that is
+/// read; for each station that it is relayed to a socket and a file.
+pub fn files_max(stations: usize) -> usize {
+    3 + 2 * stations
+}
 
 pub use end::{Cause, SessionEnd};
 pub use shared::{Options, RawBytes, Shared};

@@ -23,7 +23,9 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// Runs one session to its end, over `tls` if given. A panic ends this session only.
 pub fn run(shared: &Arc<Shared>, connection: &Arc<Connection>, tls: Option<rustls::Connection>) {
-    let input = Arc::new(Input::new(connection.number(), connection.source, &shared.journal));
+    let feed = shared.journal.open_feed(&shared.feeds, connection.number(), connection.source);
+    let input = Input::new(connection.number(), connection.source, &shared.journal).with_feed(feed);
+    let input = Arc::new(input);
     let mut session = Session::new(Arc::clone(shared), Arc::clone(connection), Arc::clone(&input));
     match read_socket(shared, connection, &input, tls) {
         Err(error) => finish(shared, connection, &mut session, &SessionEnd::new(Cause::Lost, error)),
@@ -104,6 +106,9 @@ fn read(shared: &Shared, connection: &Connection, session: &mut Session, input: 
     }
     let mut had_input = true;
     loop {
+        if let Some(reader) = input.serve_feed(|| session.preamble()) {
+            connection.ask_to_end(SessionEnd::new(Cause::Relay, reader));
+        }
         connection.end_work(had_input);
         let next = input.next(TICK);
         connection.begin_work();

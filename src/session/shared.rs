@@ -13,7 +13,7 @@ use super::registry::Registry;
 use super::rules::Rules;
 use super::standby::Standbys;
 use crate::config::{ResyncOnDrift, StoredViews};
-use crate::journal::Journal;
+use crate::journal::{Feeds, Journal};
 use crate::metrics::Meters;
 use crate::pipeline::PipelineSender;
 use crate::stop::Stop;
@@ -58,6 +58,8 @@ pub struct Shared {
     pub pipeline: PipelineSender,
     /// The journal of all input.
     pub journal: Arc<Journal>,
+    /// The input of all sessions, for those who relay it.
+    pub feeds: Arc<Feeds>,
     /// The input of all sessions.
     pub inputs: Arc<Inputs>,
     /// The signal that the collector stops.

@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 
 use super::begin::{StartError, spawn};
 use crate::config::Settings;
+use crate::conninfo::Roots;
 use crate::metrics::Meters;
 use crate::session::Shared;
 use crate::session::dialer::{Dialer, KeyOf};
@@ -62,7 +63,7 @@ pub(super) fn check_files(settings: &Settings) -> Result<(), StartError> {
 
 fn connector(settings: &Settings) -> Option<Connector> {
     settings.connect.iter().any(|target| target.uses_tls).then_some(())?;
-    let authorities = settings.bmp_tls_client_ca_file.clone()?;
+    let authorities = Roots::File(settings.bmp_tls_client_ca_file.clone()?);
     let own = settings.bmp_tls_certificate_file.clone().zip(settings.bmp_tls_key_file.clone());
     Some(Connector { authorities, own })
 }

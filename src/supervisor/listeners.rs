@@ -97,7 +97,7 @@ impl Listeners {
 
     /// Starts a thread for each port, after raising the limit of open files.
     pub(super) fn spawn(&self, shared: &Arc<Shared>, settings: &Settings) -> Vec<JoinHandle<()>> {
-        make_room_for(settings.max_sessions);
+        make_room_for(settings.max_sessions, settings.relay.len());
         let most = ConnectionLimits { sessions: settings.max_sessions, per_address: settings.max_sessions_per_address };
         let balancers = Arc::new(Balancers::new(settings.proxy_from.clone()));
         let start = |name: &'static str, listener: &Arc<Listener>, tls: Option<Arc<Acceptor>>| {
@@ -170,11 +170,11 @@ impl Listeners {
 
 /// Raises this process's limit of open files to what `sessions` sessions need, as far as the system permits: the usual
 /// 1024 are too few.
-fn make_room_for(sessions: usize) {
+fn make_room_for(sessions: usize, stations: usize) {
     /// Database connections, their event loops, other files of the state folder, HTTP.
     const OTHERS: usize = 512;
-    let needed =
-        rlim_t::try_from(sessions.saturating_mul(session::FILES_MAX).saturating_add(OTHERS)).unwrap_or(rlim_t::MAX);
+    let needed = sessions.saturating_mul(session::files_max(stations)).saturating_add(OTHERS);
+    let needed = rlim_t::try_from(needed).unwrap_or(rlim_t::MAX);
     let Ok((now, most)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
     if now < needed && setrlimit(Resource::RLIMIT_NOFILE, needed.min(most), most).is_err() || most < needed {
         let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(now, |(now, _)| now);

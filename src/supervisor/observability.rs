@@ -121,6 +121,10 @@ impl Operations {
             self.meters.set_part("database", Err(why));
         }
         self.measure_journal(&shared.journal);
+        let troubles = self.meters.relays().into_iter();
+        let troubles = troubles.filter_map(|(station, meter)| Some(format!("{station}: {}", meter.trouble()?)));
+        let troubles: Vec<String> = troubles.collect();
+        self.meters.set_degraded("stations", (!troubles.is_empty()).then(|| troubles.join("; ")));
         let mut notify = self.notify.borrow_mut();
         notify.ping_watchdog(&self.meters.threads());
         notify.status(|| notify::summary(&self.meters));

@@ -1,5 +1,5 @@
-//! The collector as the client of routers that listen with TLS; the files are read for each connection, so renewed ones
-//! need no restart.
+//! The collector as the client of routers that listen with TLS, and of stations; for routers the files are read for each
+//! connection, so renewed ones need no restart.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use rustls::{ClientConfig, ClientConnection, Connection};
 use super::files::{certificates, private_key, provider, roots};
 use crate::conninfo::Roots;
 
-/// The client side of TLS with routers.
+/// The client side of TLS with routers and stations.
 #[derive(Clone, Debug)]
 pub struct Connector {
-    /// The authorities that must have signed the routers' certificates, PEM.
-    pub authorities: PathBuf,
-    /// The certificate chain and the private key that are presented to routers, PEM; `None`: none is.
+    /// The authorities that must have signed their certificates, PEM.
+    pub authorities: Roots,
+    /// The certificate chain and the private key that are presented to them, PEM; `None`: none is.
     pub own: Option<(PathBuf, PathBuf)>,
 }
 
@@ -38,7 +38,7 @@ impl Connector {
         let builder = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
-            .with_root_certificates(roots(&Roots::File(self.authorities.clone()))?);
+            .with_root_certificates(roots(&self.authorities)?);
         match &self.own {
             None => Ok(builder.with_no_client_auth()),
             Some((chain, key)) => builder

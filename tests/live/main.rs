@@ -6,5 +6,6 @@ mod common;
 mod adj_rib;
 mod documented;
 mod registry;
+mod relay;
 mod routers;
 mod stations;

@@ -46,6 +46,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("journal", &["journal", "model", "quarantine"]),
+    ("relay", &["relay", "journal", "metrics", "stop"]),
     ("capture", &["capture", "wire"]),
     ("mrt", &["mrt", "model", "wire"]),
     ("quarantine", &[]),

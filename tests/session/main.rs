@@ -19,6 +19,7 @@ mod kills;
 mod limits;
 mod md5;
 mod poison;
+mod relay;
 mod sessions;
 mod station_scene;
 mod stations_at_random;

@@ -86,7 +86,7 @@ fn allow_list(settings: &Settings) -> CheckResult {
 
 fn files(settings: &Settings) -> CheckResult {
     const NAME: &str = "file limit";
-    let of_sessions = settings.max_sessions.saturating_mul(session::FILES_MAX);
+    let of_sessions = settings.max_sessions.saturating_mul(session::files_max(settings.relay.len()));
     let needed = u64::try_from(of_sessions).unwrap_or(u64::MAX).saturating_add(FILES_BESIDE_SESSIONS);
     match getrlimit(Resource::RLIMIT_NOFILE) {
         Ok((_, most)) if most < needed => CheckResult::warning(

@@ -23,8 +23,12 @@ impl Input {
         if self.journal.is_off() {
             return;
         }
-        if inner.journaled < chunk.start && self.stored().is_none_or(|stored| stored < chunk.start) {
-            return;
+        if inner.journaled < chunk.start {
+            // What is not in the journal cannot be relayed.
+            self.feed.iter().for_each(|feed| feed.lose());
+            if self.stored().is_none_or(|stored| stored < chunk.start) {
+                return;
+            }
         }
         let beginning = || Checkpoint::of_beginning(&self.session, self.source_address, chunk.received_at);
         let written = match &mut inner.stream {
@@ -39,7 +43,12 @@ impl Input {
             },
         };
         match written {
-            Ok(()) => inner.journaled = chunk.end(),
+            Ok(()) => {
+                inner.journaled = chunk.end();
+                if let (Some(feed), Some(stream)) = (&self.feed, &inner.stream) {
+                    feed.appended(stream.ends().1, chunk);
+                }
+            }
             Err(error) => self.journal.note_error(&error),
         }
     }
@@ -70,16 +79,31 @@ impl Input {
             inner.kept.pop_front();
             self.room.notify_one();
         }
+        let is_half_full = self.journal.is_half_full();
         if inner.fate == Fate::Complete && stored >= inner.read {
-            inner.forget_all();
+            match (&self.feed, &inner.stream) {
+                (Some(feed), Some(stream)) if !is_half_full && !feed.is_read() => stream.note_over(),
+                _ => inner.forget_all(),
+            }
             return;
         }
-        let released = if self.journal.is_half_full() { stored } else { inner.stored_for_long(stored) };
-        if let Some(stream) = &mut inner.stream
-            && let Err(error) = stream.release(released, self.acknowledged())
-        {
+        let wanted = self.feed.as_ref().map_or(u64::MAX, |feed| feed.unwanted());
+        let released = if is_half_full { stored } else { inner.stored_for_long(stored).min(wanted) };
+        let Some(stream) = &mut inner.stream else { return };
+        if let Err(error) = stream.release(released, self.acknowledged()) {
             log::error!("journal: {}: {error}", stream.folder().display());
         }
+        self.feed.iter().for_each(|feed| feed.removed_before(stream.ends().0));
+    }
+
+    /// Returns the reader of the feed for which the session has to be closed, and gives another one that begins in the
+    /// middle the messages that stay valid; everything that was taken is applied.
+    pub(crate) fn serve_feed(&self, preamble: impl FnOnce() -> Vec<u8>) -> Option<String> {
+        let feed = self.feed.as_ref()?;
+        if feed.is_middle_wanted() {
+            feed.begin_middle(self.lock().taken, preamble());
+        }
+        feed.take_wanted_dump()
     }
 }
 

@@ -272,6 +272,7 @@ impl Database {
             },
             registry: Registry::new(STALE_TIME, STALE_TIME, 1),
             refusals: Refusals::default(),
+            feeds: Arc::default(),
             resyncs: Resyncs::default(),
             standbys: Standbys::default(),
             pipeline: self.pipeline.clone(),
