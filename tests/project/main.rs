@@ -6,6 +6,7 @@ mod common;
 mod circles;
 mod ends;
 mod guide;
+mod image;
 mod logs;
 mod notify;
 mod readme;

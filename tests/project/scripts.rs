@@ -11,6 +11,8 @@ fn scripts_refuse_words_that_they_do_not_know() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (script, words) in [
         ("bench", &["nonsense"][..]),
+        ("build-image", &["--nonsense"]),
+        ("check-image", &[]),
         ("bench", &["--full", "--nonsense"]),
         ("fuzz", &["nonsense"]),
         ("fuzz", &["update", "soon"]),
