@@ -33,14 +33,14 @@ pub struct Checkpoint {
     /// Its recent events: a hash of each, and the last occurrence number.
     pub ids: Vec<(u64, u32)>,
     /// The Initiation and the Peer Ups of all live peers, as the router sent them.
-    pub preamble: Vec<u8>,
+    pub peer_ups: Vec<u8>,
 }
 
 impl Checkpoint {
     /// Returns that of a session that begins.
     pub fn of_beginning(session: &str, source: IpAddr, began: Timestamp) -> Checkpoint {
-        let (tables, ids, preamble) = (Vec::new(), Vec::new(), Vec::new());
-        Checkpoint { session: session.to_owned(), source, router: None, began, octet: 0, tables, ids, preamble }
+        let (tables, ids, peer_ups) = (Vec::new(), Vec::new(), Vec::new());
+        Checkpoint { session: session.to_owned(), source, router: None, began, octet: 0, tables, ids, peer_ups }
     }
 
     /// Writes it to a new file; returns the octets that it takes.
@@ -82,7 +82,7 @@ impl Checkpoint {
             bytes.extend(id.to_be_bytes());
             bytes.extend(occurrence.to_be_bytes());
         }
-        bytes.extend(&self.preamble);
+        bytes.extend(&self.peer_ups);
         bytes.extend(xxh3_64(&bytes).to_be_bytes());
         bytes
     }
@@ -97,7 +97,7 @@ impl Checkpoint {
         let (facts, mut rest) = rest.split_at_checked(length)?;
         let facts: Value = serde_json::from_slice(facts).ok()?;
         let count = usize::try_from(rest.read_u32::<BE>().ok()?).ok()?;
-        let (ids, preamble) = rest.split_at_checked(count.checked_mul(12)?)?;
+        let (ids, peer_ups) = rest.split_at_checked(count.checked_mul(12)?)?;
         let id = |octets: &[u8]| (BE::read_u64(octets), BE::read_u32(&octets[8..]));
         let table = |pair: &Value| Some((pair.get(0)?.as_str()?.to_owned(), pair.get(1)?.as_bool()?));
         Some(Checkpoint {
@@ -108,7 +108,7 @@ impl Checkpoint {
             octet: facts.get("octet")?.as_u64()?,
             tables: facts.get("tables")?.as_array()?.iter().map(table).collect::<Option<_>>()?,
             ids: ids.chunks_exact(12).map(id).collect(),
-            preamble: preamble.to_vec(),
+            peer_ups: peer_ups.to_vec(),
         })
     }
 }

@@ -14,8 +14,8 @@ use super::host::Host;
 use super::identity::Identity;
 use super::input::Input;
 use super::messages::{Losses, Session};
+use super::peer_up_cache::PeerUpCache;
 use super::pending_messages::PendingMessages;
-use super::preamble::Preamble;
 use super::reading::Readings;
 use super::rib_filter::RibFilter;
 use super::shared::Shared;
@@ -46,7 +46,7 @@ impl Session {
             pending: PendingMessages::default(),
             unnamed: Unnamed::default(),
             losses: Losses::default(),
-            preamble: Preamble::default(),
+            peer_ups: PeerUpCache::default(),
             messages: 0,
             position: 0,
             began: None,

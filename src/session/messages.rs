@@ -19,9 +19,9 @@ use super::identity::Identity;
 use super::input::{Input, is_of_peer};
 use super::missing_withdrawals::MissingWithdrawals;
 use super::peer_owners::Sharing;
+use super::peer_up_cache::PeerUpCache;
 use super::peers::Peers;
 use super::pending_messages::PendingMessages;
-use super::preamble::Preamble;
 use super::reading::{Reading, Readings};
 use super::rib_filter::{Decision, RibFilter};
 use super::rib_source::RibSource;
@@ -65,7 +65,7 @@ pub struct Session {
     pub(super) unnamed: Unnamed,
     pub(super) losses: Losses,
     /// The messages that stay valid.
-    pub(super) preamble: Preamble,
+    pub(super) peer_ups: PeerUpCache,
     pub(super) messages: u64,
     /// The octets of its input that are applied.
     pub(super) position: u64,
@@ -115,7 +115,7 @@ impl Session {
         if let Some(identified) = &self.identified {
             identified.tables.outbox.count_message(frame.bytes.len(), received_at);
         }
-        self.preamble.take(frame);
+        self.peer_ups.take(frame);
         let decoded = bmp::decode(frame);
         if self.messages == 0 && !matches!(decoded, Ok(Message::Initiation(_)) | Err(_)) {
             self.note_anomaly(Anomaly::NoInitiation);

@@ -25,9 +25,9 @@ impl Session {
         let Some(resumed) = &mut self.resumed else { return Ok(()) };
         // Before anything is applied, the input itself says all of the router.
         let is_known = resumed.checkpoint.router.is_some() && resumed.checkpoint.octet > 0;
-        let (preamble, since) = (std::mem::take(&mut resumed.checkpoint.preamble), resumed.checkpoint.began);
+        let (peer_ups, since) = (std::mem::take(&mut resumed.checkpoint.peer_ups), resumed.checkpoint.began);
         let mut result = Ok(());
-        for_each_frame(&preamble, self.host.options().message_max, |frame| {
+        for_each_frame(&peer_ups, self.host.options().message_max, |frame| {
             if result.is_ok() {
                 result = self.message(frame, since);
             }
@@ -79,7 +79,7 @@ impl Session {
     /// Returns what later input depends on; `None` while messages wait for the router's name, or where the Peer Ups are
     /// too many to be repeated.
     pub(crate) fn checkpoint(&self) -> Option<Checkpoint> {
-        let identified = self.identified.as_ref().filter(|_| !self.preamble.is_cut())?;
+        let identified = self.identified.as_ref().filter(|_| !self.peer_ups.is_cut())?;
         Some(Checkpoint {
             session: self.input.session().to_owned(),
             source: self.host.source(),
@@ -88,13 +88,13 @@ impl Session {
             octet: self.position,
             tables: identified.tables.begun(),
             ids: identified.tables.ids.recent(),
-            preamble: self.preamble.to_bytes(),
+            peer_ups: self.peer_ups.to_bytes(),
         })
     }
 
     /// Returns the Initiation and the Peer Ups of all live peers, as the router sent them.
-    pub(crate) fn preamble(&self) -> Vec<u8> {
-        self.preamble.to_bytes()
+    pub(crate) fn peer_ups(&self) -> Vec<u8> {
+        self.peer_ups.to_bytes()
     }
 
     /// The messages of another chunk of the session's input come.

@@ -78,7 +78,7 @@ fn live(shared: &Arc<Shared>, connection: &Arc<Connection>, session: &mut Sessio
     }
     // Nothing more is read, whatever was not applied.
     connection.close();
-    let lost = input.lost(&end, session.skipped(), &session.preamble());
+    let lost = input.lost(&end, session.skipped(), &session.peer_ups());
     let consequences = end.consequences();
     if lost.is_some() && consequences.gap == GapAfter::ExitStatus {
         shared.inputs.give_up();
@@ -106,7 +106,7 @@ fn read(shared: &Shared, connection: &Connection, session: &mut Session, input: 
     }
     let mut had_input = true;
     loop {
-        if let Some(reader) = input.serve_feed(|| session.preamble()) {
+        if let Some(reader) = input.serve_feed(|| session.peer_ups()) {
             connection.ask_to_end(SessionEnd::new(Cause::Relay, reader));
         }
         connection.end_work(had_input);

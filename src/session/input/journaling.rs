@@ -98,10 +98,10 @@ impl Input {
 
     /// Returns the reader of the feed for which the session has to be closed, and gives another one that begins in the
     /// middle the messages that stay valid; everything that was taken is applied.
-    pub(crate) fn serve_feed(&self, preamble: impl FnOnce() -> Vec<u8>) -> Option<String> {
+    pub(crate) fn serve_feed(&self, peer_ups: impl FnOnce() -> Vec<u8>) -> Option<String> {
         let feed = self.feed.as_ref()?;
         if feed.is_middle_wanted() {
-            feed.begin_middle(self.lock().taken, preamble());
+            feed.begin_middle(self.lock().taken, peer_ups());
         }
         feed.take_wanted_dump()
     }

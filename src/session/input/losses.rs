@@ -13,7 +13,7 @@ const DAMAGE_MAX: u64 = 16 << 20;
 impl Input {
     /// Returns the part of the input that is given up when the session ends by `end` with `skipped` of its messages not
     /// applied; `None`: nothing.
-    pub fn lost(&self, end: &SessionEnd, skipped: usize, preamble: &[u8]) -> Option<String> {
+    pub fn lost(&self, end: &SessionEnd, skipped: usize, peer_ups: &[u8]) -> Option<String> {
         let mut inner = self.lock();
         let unread = inner.read - inner.taken + inner.unread_of_replay();
         // A session that was not given its router has changed nothing.
@@ -37,7 +37,7 @@ impl Input {
             // It would be the same at each start.
             let fails_again =
                 inner.is_replay || matches!(gap, GapAfter::AlwaysSetAside | GapAfter::IfUnappliedSetAside);
-            let kept = if fails_again { inner.set_aside(self, preamble) } else { String::new() };
+            let kept = if fails_again { inner.set_aside(self, peer_ups) } else { String::new() };
             inner.note_loss(self, &format!("input lost: {what}: {end}{kept}"));
         }
         inner.lost.clone()
@@ -109,7 +109,7 @@ impl Inner {
 
     /// Keeps what is not stored of the input, in a form that `decode` reads: first what it has to know. Returns what is
     /// to be said of it.
-    fn set_aside(&mut self, input: &Input, preamble: &[u8]) -> String {
+    fn set_aside(&mut self, input: &Input, peer_ups: &[u8]) -> String {
         let mut file = input.file(&input.journal.set_aside_dir(), "bmp");
         let (mut kept, mut all, mut error) = (0, 0, None);
         let mut keep = |bytes: &[u8]| {
@@ -120,7 +120,7 @@ impl Inner {
                 Err(failed) => error = Some(failed.to_string()),
             }
         };
-        keep(preamble);
+        keep(peer_ups);
         let stored = input.stored().unwrap_or(0);
         let read = self.stream.as_ref().map_or(Ok(()), |stream| stream.reread(stored, |chunk| keep(&chunk.bytes)));
         let in_memory = self.kept.iter().chain(&self.waiting).filter(|chunk| chunk.start >= self.journaled);

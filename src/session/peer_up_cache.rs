@@ -26,7 +26,7 @@ const UPS_MAX: usize = 16;
 
 /// The messages that a later reader of the session's input has to have read before.
 #[derive(Debug, Default)]
-pub(crate) struct Preamble {
+pub(crate) struct PeerUpCache {
     initiations: Vec<Box<[u8]>>,
     /// By peer as the session tells them apart.
     ups: HashMap<PeerId, Vec<Numbered>>,
@@ -41,7 +41,7 @@ pub(crate) struct Preamble {
 /// A message, and its place among all.
 type Numbered = (u64, Box<[u8]>);
 
-impl Preamble {
+impl PeerUpCache {
     /// Takes in a message: an Initiation, a Peer Up or a Peer Down; others are passed over.
     pub fn take(&mut self, frame: &Frame<'_>) {
         match frame.type_code {
@@ -118,7 +118,7 @@ impl Preamble {
         }
     }
 
-    /// Returns whether the message fits beside what is there and `more`; from one that does not on, the preamble is
+    /// Returns whether the message fits beside what is there and `more`; from one that does not on, the cache is
     /// cut.
     fn has_room(&mut self, frame: &Frame<'_>, more: usize) -> bool {
         let has_room = self.size + more + size_of_message(frame.bytes) <= SIZE_MAX;
@@ -193,8 +193,8 @@ mod tests {
 
     #[test]
     fn what_was_said_last_holds_and_a_peer_down_ends_it() {
-        let mut preamble = Preamble::default();
-        let mut take = |bytes: &[u8]| preamble.take(&bmp::next_frame(bytes, 100).unwrap().unwrap());
+        let mut peer_ups = PeerUpCache::default();
+        let mut take = |bytes: &[u8]| peer_ups.take(&bmp::next_frame(bytes, 100).unwrap().unwrap());
         let initiation = [3, 0, 0, 0, 6, 4];
         take(&initiation);
         take(&message(3, 3, 0, 1));
@@ -205,13 +205,13 @@ mod tests {
         take(&message(2, 0, 99, 0));
         take(&message(0, 0, 8, 0));
         let ups = [message(3, 3, 0, 1), message(3, 0, 8, 3), message(3, 3, 0, 4)];
-        assert_eq!(preamble.to_bytes(), [&initiation[..], &ups.concat()].concat());
+        assert_eq!(peer_ups.to_bytes(), [&initiation[..], &ups.concat()].concat());
     }
 
     #[test]
     fn repeats_replace_and_a_peer_down_leaves_nothing() {
-        let mut preamble = Preamble::default();
-        let mut take = |bytes: &[u8]| preamble.take(&bmp::next_frame(bytes, 2 << 20).unwrap().unwrap());
+        let mut peer_ups = PeerUpCache::default();
+        let mut take = |bytes: &[u8]| peer_ups.take(&bmp::next_frame(bytes, 2 << 20).unwrap().unwrap());
         for mark in 0..10 {
             for _ in 0..1_000 {
                 take(&[3, 0, 0, 0, 7, 4, mark]);
@@ -219,25 +219,25 @@ mod tests {
             }
         }
         let initiations: Vec<_> = (6..10).flat_map(|mark| [3, 0, 0, 0, 7, 4, mark]).collect();
-        assert_eq!(preamble.to_bytes(), [initiations, message(3, 0, 7, 2)].concat());
-        let mut take = |bytes: &[u8]| preamble.take(&bmp::next_frame(bytes, 2 << 20).unwrap().unwrap());
+        assert_eq!(peer_ups.to_bytes(), [initiations, message(3, 0, 7, 2)].concat());
+        let mut take = |bytes: &[u8]| peer_ups.take(&bmp::next_frame(bytes, 2 << 20).unwrap().unwrap());
         take(&message(2, 0, 7, 0));
-        assert_eq!((preamble.size(), preamble.is_cut()), (4 * (7 + MESSAGE_OVERHEAD), false));
+        assert_eq!((peer_ups.size(), peer_ups.is_cut()), (4 * (7 + MESSAGE_OVERHEAD), false));
     }
 
     #[test]
     fn its_size_is_bounded_and_it_says_that_it_was_cut() {
-        let mut preamble = Preamble::default();
+        let mut peer_ups = PeerUpCache::default();
         let mut take = |peer: u8, mark: u8| {
             let mut bytes = message(3, 0, peer, mark);
             bytes.resize(1 << 20, 0);
             bytes[1..5].copy_from_slice(&(1u32 << 20).to_be_bytes());
-            preamble.take(&bmp::next_frame(&bytes, 2 << 20).unwrap().unwrap());
+            peer_ups.take(&bmp::next_frame(&bytes, 2 << 20).unwrap().unwrap());
         };
         (0..100).for_each(|i| take(i / 10, i));
-        assert!(preamble.is_cut());
-        let size = preamble.to_bytes().len();
-        assert!(preamble.size() <= SIZE_MAX && size > SIZE_MAX - (2 << 20) && size < preamble.size(), "{size}");
+        assert!(peer_ups.is_cut());
+        let size = peer_ups.to_bytes().len();
+        assert!(peer_ups.size() <= SIZE_MAX && size > SIZE_MAX - (2 << 20) && size < peer_ups.size(), "{size}");
     }
 
     /// A peer at an address that others have too, distinguished by one of its other fields.
@@ -260,9 +260,9 @@ mod tests {
             bytes
         };
         let after = |ups: &[Vec<u8>]| {
-            let mut preamble = Preamble::default();
-            ups.iter().for_each(|bytes| preamble.take(&bmp::next_frame(bytes, 100).unwrap().unwrap()));
-            preamble.to_bytes()
+            let mut peer_ups = PeerUpCache::default();
+            ups.iter().for_each(|bytes| peer_ups.take(&bmp::next_frame(bytes, 100).unwrap().unwrap()));
+            peer_ups.to_bytes()
         };
         assert_eq!(after(&[up(0, 1, 1), up(0, 1, 2), up(0, 2, 3)]), up(0, 2, 3));
         assert_eq!(after(&[up(0, 1, 1), up(0, 1, 2)]), [up(0, 1, 1), up(0, 1, 2)].concat());
@@ -273,13 +273,13 @@ mod tests {
     #[test]
     fn peers_that_share_an_address_are_kept_apart() {
         let after = |downs: &[Vec<u8>]| {
-            let mut preamble = Preamble::default();
+            let mut peer_ups = PeerUpCache::default();
             let ups = [(false, 0, 1, 1), (false, 7, 1, 1), (false, 0, 2, 1), (true, 0, 1, 1), (true, 0, 1, 2)];
             let ups: Vec<_> = ups.iter().map(|(ll, rd, asn, id)| peer(3, *ll, *rd, *asn, *id)).collect();
             for bytes in ups.iter().chain(downs) {
-                preamble.take(&bmp::next_frame(bytes, 100).unwrap().unwrap());
+                peer_ups.take(&bmp::next_frame(bytes, 100).unwrap().unwrap());
             }
-            let bytes = preamble.to_bytes();
+            let bytes = peer_ups.to_bytes();
             let left: Vec<_> = bytes.chunks(49).collect();
             (0..ups.len()).filter(|number| left.contains(&&*ups[*number])).collect::<Vec<_>>()
         };
