@@ -15,7 +15,7 @@
 //!  [http] metrics, health   [http-pages] status page   [probe] checks that the database answers
 //!  [http-events] tells clients of the API of incidents
 //!  [http-api-0..n] short answers of the API   [http-stream-0..n] one long answer each
-//!  [maintenance] partitions, retention, summary, snapshots
+//!  [maintenance] partitions, archive, retention, summary, snapshots
 //!  [connect-..] connects to a router that listens, and is then its [bmp-..]   [dial] makes that connection
 //!  [read-..] one beside each [bmp-..]: reads its socket into the journal   [journal-sync] fsync
 //!  [relay] one a station that sessions are sent on to
@@ -58,6 +58,7 @@
 //! | `dependents` | the records of what depends on routes: registry, inventory, tenants | `model`, `store`, `metrics`, `exclusive` |
 //! | `imports` | rows of other systems, brought to the columns of our tables | `store`, `tls` |
 //! | `compare` | the verdict on routers that are compared, and on planned changes | `model`, `store` |
+//! | `archive` | days of history as Parquet files | `model`, `store` |
 //! | `maintenance`, `supervisor`, `cli` | put the rooms together | all |
 //!
 //! Invariants (`tests/project/tidy.rs` checks the sources against the table and the first one): `wire` has no I/O, no
@@ -74,6 +75,7 @@
 // `cli::say` do not.
 #![cfg_attr(not(test), warn(clippy::print_stderr, clippy::print_stdout))]
 
+mod archive;
 pub mod capture;
 pub mod cli;
 mod compare;

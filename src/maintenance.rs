@@ -1,24 +1,29 @@
-//! Periodic tasks: tomorrow's partition, retention, the summary, statistics, daily snapshots.
+//! Periodic tasks: tomorrow's partition, the archive, retention, the summary, statistics, daily snapshots.
 //!
 //! One of the collectors that share a database does them, under an advisory lock; each collector creates partitions,
 //! because without them no history can be written. Nothing here makes writers or readers wait (`store::partitions`),
 //! and a step that fails is tried again at the next run and prevents none of the others.
 
 mod compare_order;
+mod history;
+mod report;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use compare_order::CompareOrder;
+pub(crate) use history::Archiving;
+pub use report::Report;
 
 use jiff::ToSpan;
 use jiff::civil::Date;
 
-use crate::metrics::{Meters, ProcessMeter};
-use crate::model::{RouterId, Timestamp};
+use crate::metrics::Meters;
+use crate::model::Timestamp;
 use crate::pipeline::Health;
 use crate::stop::Stop;
-use crate::store::index_sizes::{self, Rebuilt};
+use crate::store::index_sizes;
 use crate::store::partitions::{EVENTS, SNAPSHOTS};
 use crate::store::watch::retention;
 use crate::store::{
@@ -54,6 +59,8 @@ pub struct MaintenanceOptions {
     pub retention_days: u32,
     /// The days that closed incidents are kept; 0: forever.
     pub incident_retention_days: u32,
+    /// The folder for days of history as files; `None`: nowhere.
+    pub archive_dir: Option<PathBuf>,
     /// True if all routes are copied once a day.
     pub daily_snapshots: bool,
     /// The time from the start of one run to the start of the next.
@@ -64,39 +71,13 @@ pub struct MaintenanceOptions {
     pub health: Arc<Health>,
 }
 
-/// The results of one run.
-#[derive(Debug, Default)]
-pub struct Report {
-    /// Names of new partitions.
-    pub created: Vec<String>,
-    /// Names of dropped partitions.
-    pub dropped: Vec<String>,
-    /// True if another collector holds the lock and does everything but the partitions.
-    pub is_elsewhere: bool,
-    /// The tables copied into today's snapshot: router, table, routes.
-    pub snapshots: Vec<(RouterId, Arc<str>, u64)>,
-    /// True if `route_summary` was refreshed.
-    pub refreshed: bool,
-    /// The index that was rebuilt, if one had outgrown its rows.
-    pub rebuilt: Option<Rebuilt>,
-    /// Rows of `session_events` that were removed because of their age.
-    pub forgotten: u64,
-    /// Incidents that were removed because of their age.
-    pub forgotten_incidents: u64,
-    /// Tables whose kept number of routes was not that of their routes, and is now.
-    pub corrected: Vec<counts::Corrected>,
-    /// Manual changes to the partitions that have to be repaired by hand.
-    pub remarks: Vec<String>,
-    /// Steps that failed and will be tried again, in words.
-    pub failures: Vec<String>,
-}
-
 /// Runs immediately and then at every interval until the collector stops.
 pub fn run(options: &MaintenanceOptions, stop: &Stop) {
     let heartbeat = options.meters.heartbeat(THREAD, STANDSTILL_MAX);
     let mut is_failing = false;
     let mut is_away = false;
     let mut order = CompareOrder::default();
+    let mut archiving = Archiving::new(options.archive_dir.clone());
     while !stop.is_stopping() {
         let started = Instant::now();
         heartbeat.progress();
@@ -108,7 +89,7 @@ pub fn run(options: &MaintenanceOptions, stop: &Stop) {
             if was_away {
                 options.health.database_back(THREAD);
             }
-            let mut report = run_some(client, options.retention_days, Some(&mut order))?;
+            let mut report = run_some(client, options.retention_days, &mut archiving, Some(&mut order))?;
             forget_incidents(client, options.incident_retention_days, &mut report)?;
             if options.daily_snapshots {
                 take_snapshots(client, &mut report)?;
@@ -160,11 +141,24 @@ pub fn forget_incidents(client: &mut Client, days: u32, report: &mut Report) -> 
 /// # Errors
 /// The connection broke; failures of single steps are in [`Report::failures`].
 pub fn run_once(client: &mut Client, retention_days: u32) -> store::Result<Report> {
-    run_some(client, retention_days, None)
+    run_with(client, retention_days, &mut Archiving::new(None))
+}
+
+/// The same with an archive.
+///
+/// # Errors
+/// As [`run_once`].
+pub(crate) fn run_with(client: &mut Client, retention_days: u32, archiving: &mut Archiving) -> store::Result<Report> {
+    run_some(client, retention_days, archiving, None)
 }
 
 /// Does one run, which compares the kept numbers of routes of the routers whose turn it is, or of all.
-fn run_some(client: &mut Client, retention_days: u32, order: Option<&mut CompareOrder>) -> store::Result<Report> {
+fn run_some(
+    client: &mut Client,
+    retention_days: u32,
+    archiving: &mut Archiving,
+    order: Option<&mut CompareOrder>,
+) -> store::Result<Report> {
     let mut report = Report::default();
     // Ages are counted from here: a clock that leaps during the run must not delete anything either.
     let now = events::clock(client)?;
@@ -179,18 +173,19 @@ fn run_some(client: &mut Client, retention_days: u32, order: Option<&mut Compare
         return Ok(report);
     }
     let ours = partitions::day_of(Timestamp::now());
-    if retention_days > 0 && is_far_from(today, ours) {
+    let is_wrong = is_far_from(today, ours);
+    // The oldest day that stays.
+    let oldest = today.checked_sub(i64::from(retention_days).days()).ok().filter(|_| retention_days > 0 && !is_wrong);
+    report.keep_history(client, archiving, today, oldest)?;
+    if retention_days > 0 && is_wrong {
         let why = format!("it is {today} by the database's clock and {ours} by the collector's: correct the wrong one");
         report.failures.push(format!("dropping what is old: {why}"));
     } else if retention_days > 0 {
-        if let Ok(oldest) = today.checked_sub(i64::from(retention_days).days()) {
-            report.retire(client, oldest)?;
-        }
         let days = retention_days.saturating_add(1).max(SESSION_EVENTS_DAYS);
         let forgotten = |client: &mut Client| maintenance::forget_session_events(client, now, days);
         report.forgotten = report.step(client, "forgetting old session_events", forgotten)?.unwrap_or(0);
     }
-    if !is_far_from(today, ours) {
+    if !is_wrong {
         let ended = |client: &mut Client| sessions::forget_ended(client, now);
         report.step(client, "forgetting sessions that have ended", ended)?;
         let ended = |client: &mut Client| journal_positions::forget_old(client, now);
@@ -215,7 +210,7 @@ fn run_some(client: &mut Client, retention_days: u32, order: Option<&mut Compare
     })?;
     report.corrected = corrected.unwrap_or_default();
     report.step(client, "noting the routes of peers", counts::sample)?;
-    if !is_far_from(today, ours) {
+    if !is_wrong {
         let forget = |client: &mut Client| counts::forget(client, now, PEER_COUNTS_DAYS);
         report.step(client, "forgetting old numbers of routes", forget)?;
     }
@@ -258,81 +253,4 @@ pub(crate) fn take_snapshots(client: &mut Client, report: &mut Report) -> store:
         }
     }
     maintenance::end(client)
-}
-
-impl Report {
-    /// Drops the days of history before `oldest`, snapshots included.
-    fn retire(&mut self, client: &mut Client, oldest: Date) -> store::Result<()> {
-        self.step(client, "forgetting old snapshots", |client| snapshots::forget(client, oldest))?;
-        for series in [&EVENTS, &SNAPSHOTS] {
-            let retire = |client: &mut Client| partitions::retire(client, series, oldest);
-            let Some(retired) = self.step(client, "listing partitions", retire)? else { continue };
-            self.dropped.extend(retired.dropped);
-            let waiting = retired.waiting.into_iter().map(|(name, why)| format!("dropping {name}: {why}"));
-            self.failures.extend(waiting);
-        }
-        Ok(())
-    }
-
-    /// Does one step; only a broken connection ends the run.
-    fn step<T>(
-        &mut self,
-        client: &mut Client,
-        what: &str,
-        work: impl FnOnce(&mut Client) -> store::Result<T>,
-    ) -> store::Result<Option<T>> {
-        match work(client) {
-            Ok(value) => Ok(Some(value)),
-            Err(error) if client.is_closed() => Err(error),
-            Err(error) => {
-                self.failures.push(format!("{what}: {error}"));
-                Ok(None)
-            }
-        }
-    }
-
-    /// Returns what was corrected in `route_counts`, in words.
-    pub(crate) fn correction(&self) -> Option<String> {
-        let first = self.corrected.first()?;
-        let tables = self.corrected.len();
-        let plural = if tables == 1 { "" } else { "s" };
-        Some(format!(
-            "route_counts differed from the stored routes in {tables} table{plural} and was corrected, most in {} by {:+}",
-            first.table, first.difference
-        ))
-    }
-
-    fn count(&self, meter: &ProcessMeter, took: Duration) {
-        meter.maintenance_failures.add(self.failures.len());
-        meter.counts_corrected.add(self.corrected.len());
-        if self.failures.is_empty() {
-            meter.maintenance_done.set_time(Timestamp::now());
-            meter.maintenance_took.set(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-        }
-    }
-
-    fn log(&self) {
-        for name in &self.created {
-            log::info!("partition {name}: created");
-        }
-        if !self.snapshots.is_empty() {
-            let routes: u64 = self.snapshots.iter().map(|(_, _, routes)| routes).sum();
-            log::info!("snapshot of today: {} tables, {routes} routes", self.snapshots.len());
-        }
-        for name in &self.dropped {
-            log::info!("partition {name}: dropped at the end of its retention");
-        }
-        if let Some(Rebuilt { name, before, after }) = &self.rebuilt {
-            log::info!("index {name}: rebuilt, {before} bytes before, {after} now");
-        }
-        if let Some(corrected) = self.correction() {
-            log::warn!("maintenance: {corrected}");
-        }
-        for remark in &self.remarks {
-            log::warn!("maintenance: {remark}");
-        }
-        for failure in &self.failures {
-            log::warn!("maintenance: {failure}; trying again at the next run");
-        }
-    }
 }

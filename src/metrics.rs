@@ -95,6 +95,10 @@ pub struct ProcessMeter {
     pub(crate) maintenance_took: Gauge,
     /// Steps of maintenance that failed.
     pub(crate) maintenance_failures: Counter,
+    /// The end of the last run that found or brought all of its days into files, in microseconds since 1970; 0: none yet.
+    pub(crate) archive_done: Gauge,
+    /// Files of the archive that failed.
+    pub(crate) archive_failures: Counter,
     /// Tables whose kept number of routes was not that of their routes.
     pub(crate) counts_corrected: Counter,
     /// The number of partitions of `route_events`.

@@ -402,6 +402,7 @@ fn spawn_maintenance(settings: &Settings, operations: &Operations, stop: &Stop) 
         pool: Arc::clone(&operations.pool),
         retention_days: settings.retention_days,
         incident_retention_days: settings.incident_retention_days,
+        archive_dir: settings.archive_dir.clone(),
         daily_snapshots: settings.daily_snapshots,
         interval: settings.maintenance_interval,
         meters: Arc::clone(&operations.meters),

@@ -1,5 +1,6 @@
 //! `doctor`: checks the settings, the machine and the database, and reports each fault in one line with its remedy.
 
+mod archive;
 mod callbacks;
 mod check;
 mod database;
@@ -40,10 +41,11 @@ pub(super) fn run(arguments: &DoctorArguments, settings: &Settings) -> Result<()
         let of_callbacks = store::watch::callbacks::health(&mut client).unwrap_or_default();
         let of_tenants = store::tenants::rights::read(&mut client).unwrap_or_default();
         let unreached = unreached::read(&mut client, settings).unwrap_or_default();
-        Ok((facts, of_callbacks, store::rpki::state(&mut client).ok(), of_tenants, unreached))
+        let of_archive = archive::check(settings.archive_dir.as_deref(), &mut client).unwrap_or_default();
+        Ok((facts, of_callbacks, store::rpki::state(&mut client).ok(), of_tenants, (unreached, of_archive)))
     });
     let checks: Vec<CheckResult> = match facts {
-        Ok((facts, of_callbacks, of_rpki, of_tenants, unreached)) => {
+        Ok((facts, of_callbacks, of_rpki, of_tenants, (unreached, of_archive))) => {
             let machine = machine::checks(settings, !facts.live_collectors.is_empty());
             let database = database::checks(settings, &facts);
             let of_rpki = of_rpki.map(|state| rpki::checks(!settings.vrps.is_empty(), &state)).unwrap_or_default();
@@ -54,6 +56,7 @@ pub(super) fn run(arguments: &DoctorArguments, settings: &Settings) -> Result<()
             machine
                 .into_iter()
                 .chain(database)
+                .chain(of_archive)
                 .chain(connect)
                 .chain(of_callbacks)
                 .chain(of_rpki)

@@ -2,22 +2,17 @@
 
 use super::command::{CommandError, connect, counted, print, say};
 use crate::config::Settings;
-use crate::maintenance::{self, Report};
+use crate::maintenance::{self, Archiving, Report};
 use crate::model::text::printable;
 use crate::store::index_sizes::Rebuilt;
-use crate::store::migrate;
+use crate::store::{Client, migrate};
 
 /// Runs once and prints what was done. A failed step is a failure of the command, though the other steps were done.
 pub(super) fn run(settings: &Settings) -> Result<(), CommandError> {
     let mut client = connect(settings, "maintenance")?;
-    match migrate::missing(&mut client)?.as_slice() {
-        [] => {}
-        missing => {
-            let lacks = missing.join(", ");
-            return Err(CommandError::Failed(format!("the database lacks {lacks}: run `rib-ingester migrate` first")));
-        }
-    }
-    let mut report = maintenance::run_once(&mut client, settings.retention_days)?;
+    is_migrated(&mut client)?;
+    let mut archiving = Archiving::new(settings.archive_dir.clone());
+    let mut report = maintenance::run_with(&mut client, settings.retention_days, &mut archiving)?;
     maintenance::forget_incidents(&mut client, settings.incident_retention_days, &mut report)?;
     if settings.daily_snapshots {
         maintenance::take_snapshots(&mut client, &mut report)?;
@@ -38,10 +33,24 @@ pub(super) fn run(settings: &Settings) -> Result<(), CommandError> {
     }
 }
 
+/// Refuses a database that lacks migrations.
+pub(super) fn is_migrated(client: &mut Client) -> Result<(), CommandError> {
+    match migrate::missing(client)?.as_slice() {
+        [] => Ok(()),
+        missing => {
+            let lacks = missing.join(", ");
+            Err(CommandError::Failed(format!("the database lacks {lacks}: run `rib-ingester migrate` first")))
+        }
+    }
+}
+
 fn describe(report: &Report) -> String {
     let mut out = String::new();
     for name in &report.created {
         out.push_str(&format!("created {name}\n"));
+    }
+    for line in &report.archived {
+        out.push_str(&format!("archived {}\n", printable(line)));
     }
     for name in &report.dropped {
         out.push_str(&format!("dropped {name}\n"));

@@ -7,6 +7,7 @@
 //! Settings come from the environment; if that has none, every command but `serve` reads the unit's file, and
 //! `--env-file` names another ([`crate::config::env_file`]).
 
+pub mod archive;
 pub mod callbacks;
 pub mod capture;
 pub mod change;
@@ -83,9 +84,12 @@ enum Command {
     /// Bring the database's schema up to date
     #[command(after_help = NEEDS_DATABASE)]
     Migrate,
-    /// Do one maintenance run: partitions, retention, summary
+    /// Do one maintenance run: partitions, archive, retention, summary
     #[command(after_help = NEEDS_DATABASE)]
     Maintenance,
+    /// Write days of the history that are over as Parquet files
+    #[command(after_help = NEEDS_DATABASE)]
+    Archive(archive::ArchiveArguments),
     /// Show routers, tables, history and refused sources
     #[command(after_help = NEEDS_DATABASE)]
     Status(status::StatusArguments),
@@ -189,6 +193,7 @@ pub fn run(arguments: CommandLine) -> Result<(), CommandError> {
         Command::Serve(arguments) => serve::run(&arguments, load()?),
         Command::Migrate => migrate::run(&load()?),
         Command::Maintenance => maintenance::run(&load()?),
+        Command::Archive(arguments) => archive::run(&arguments, &load()?),
         Command::Status(arguments) => status::run(&arguments, &load()?),
         Command::Doctor(arguments) => doctor::run(&arguments, &load()?),
         Command::Health(arguments) => health::run(&arguments, &load_offline()?),

@@ -105,6 +105,12 @@ fn maintenance_families(out: &mut Exposition, meters: &Meters) {
     let failures = count(process.maintenance_failures.get());
     let help = "Steps of maintenance that failed; each is tried again at the next run.";
     out.one("rib_ingester_maintenance_failures_total", COUNTER, help, failures);
+    if let Some(done) = when_known(&process.archive_done) {
+        let help = "The end of the last run of maintenance after which all days that are over were in the archive.";
+        out.one("rib_ingester_archive_last_success_timestamp_seconds", GAUGE, help, seconds(done));
+    }
+    let help = "Files of the archive that could not be written or verified; each is tried again at the next run.";
+    out.one("rib_ingester_archive_failures_total", COUNTER, help, count(process.archive_failures.get()));
     let help = "Tables whose number in route_counts was not that of their routes; maintenance corrected it.";
     out.one("rib_ingester_route_counts_corrected_total", COUNTER, help, count(process.counts_corrected.get()));
     let help = "Daily partitions of route_events.";

@@ -35,7 +35,7 @@ const STATE: [&str; 12] = [
 ];
 
 /// The tables of its history, in the order of deletion.
-const PAST: [&str; 4] = ["route_snapshots", "snapshots", "route_events", "session_events"];
+const PAST: [&str; 5] = ["route_snapshots", "snapshots", "route_events", "archives", "session_events"];
 
 /// The tables of its identity and owner: deleted last, in one step.
 const IDENTITY: [&str; 4] = ["journal_positions", "bmp_sessions", "routers", "router_owner"];

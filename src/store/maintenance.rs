@@ -27,11 +27,19 @@ const ANALYZE_EVERY: &str = "6 hours";
 /// # Errors
 /// When a statement fails or the connection is lost.
 pub fn begin(client: &mut Client) -> Result<bool> {
-    client.batch_execute(&format!(
+    limit(client)?;
+    Ok(client.query_typed_one("SELECT pg_try_advisory_lock($1)", &[(&LOCK, Type::INT8)])?.get(0))
+}
+
+/// Sets the time limits of maintenance on the connection.
+///
+/// # Errors
+/// When the statement fails or the connection is lost.
+pub(crate) fn limit(client: &mut Client) -> Result<()> {
+    Ok(client.batch_execute(&format!(
         "SET statement_timeout = '{STATEMENT_TIMEOUT}'; SET lock_timeout = '{LOCK_TIMEOUT}';
          SET max_parallel_workers_per_gather = 0"
-    ))?;
-    Ok(client.query_typed_one("SELECT pg_try_advisory_lock($1)", &[(&LOCK, Type::INT8)])?.get(0))
+    ))?)
 }
 
 /// Releases the lock for other collectors.

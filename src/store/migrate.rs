@@ -45,6 +45,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0029_two_stations"),
     migration!("0031_history_pages"),
     migration!("0032_index_sizes"),
+    migration!("0035_archive"),
 ];
 
 /// The key of the advisory lock under which migrations run: "ribmigr" in ASCII.

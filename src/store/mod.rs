@@ -6,6 +6,7 @@
 
 pub mod add_path;
 pub(crate) mod api;
+pub(crate) mod archive;
 pub(crate) mod birdwatcher;
 pub mod change_windows;
 pub mod compare;

@@ -81,7 +81,7 @@ pub struct Partition {
     /// Its table's name.
     pub name: String,
     /// The name as a statement needs it.
-    table: String,
+    pub(super) table: String,
     /// The progress of its removal.
     pub state: PartitionState,
     /// True for the DEFAULT partition, which accepts what no other one does.
@@ -120,6 +120,12 @@ impl Partition {
             (None, PartitionState::Detached) => true,
             (None, PartitionState::Attached | PartitionState::Detaching) => false,
         }
+    }
+
+    /// Returns whether its events can go into files: it ends at or before the beginning of this UTC day, and no one else has
+    /// detached it.
+    pub(crate) fn is_archivable(&self, day: Date) -> bool {
+        self.state != PartitionState::Detaching && !self.is_default && self.is_before(day)
     }
 
     /// Returns the UTC day that it covers, if it covers exactly one.
@@ -167,7 +173,7 @@ impl Partition {
 }
 
 /// Returns the beginning of a UTC day.
-fn midnight(day: Date) -> Timestamp {
+pub(super) fn midnight(day: Date) -> Timestamp {
     let micros = day.to_zoned(TimeZone::UTC).map_or(i64::MAX, |zoned| zoned.timestamp().as_microsecond());
     Timestamp::from_unix_micros(micros)
 }
@@ -302,6 +308,10 @@ fn create(client: &mut Client, series: &Series, (from, to): (Timestamp, Timestam
     Ok(transaction.commit()?)
 }
 
+/// Says whether a partition may go: asked before it is detached, and again before its table is dropped, when no writer can
+/// reach it any more. An error keeps it.
+pub(crate) type Gate<'a> = &'a mut dyn FnMut(&mut Client, &Partition) -> Result<()>;
+
 /// The result of [`retire`].
 #[derive(Debug, Default)]
 pub(crate) struct Retired {
@@ -317,7 +327,7 @@ pub(crate) struct Retired {
 /// # Errors
 /// When listing the partitions fails or the connection is lost; the error of a single partition is in
 /// [`Retired::waiting`].
-pub(crate) fn retire(client: &mut Client, series: &Series, oldest: Date) -> Result<Retired> {
+pub(crate) fn retire(client: &mut Client, series: &Series, oldest: Date, gate: Gate<'_>) -> Result<Retired> {
     let mut retired = Retired::default();
     if !is_partitioned(client, series)? {
         return Ok(retired);
@@ -328,7 +338,7 @@ pub(crate) fn retire(client: &mut Client, series: &Series, oldest: Date) -> Resu
     let is_alone = |partition: &Partition| partition.is_default || partition.state == PartitionState::Detaching;
     for partition in partitions.iter().filter(|partition| partition.is_before(oldest)) {
         let others = partitions.iter().any(|other| other.oid != partition.oid && is_alone(other));
-        match retire_one(client, series, partition, others) {
+        match retire_one(client, series, partition, (others, gate)) {
             Ok(()) => retired.dropped.push(partition.name.clone()),
             Err(error) if client.is_closed() => return Err(error),
             Err(error) => {
@@ -363,10 +373,18 @@ fn holders(client: &mut Client, series: &Series, partition: &Partition) -> Resul
     Ok(row.get(0))
 }
 
-fn retire_one(client: &mut Client, series: &Series, partition: &Partition, has_others: bool) -> Result<()> {
+fn retire_one(
+    client: &mut Client,
+    series: &Series,
+    partition: &Partition,
+    (has_others, gate): (bool, Gate<'_>),
+) -> Result<()> {
     let (parent, table) = (series.parent, partition.table.as_str());
     if let Some(views) = &partition.dependents {
         return Err(Error::Locked(format!("{views} reads it by name: DROP VIEW {views}, or make it of {parent}")));
+    }
+    if partition.state == PartitionState::Attached {
+        gate(client, partition)?;
     }
     match partition.state {
         PartitionState::Attached if has_others => {
@@ -399,6 +417,7 @@ fn retire_one(client: &mut Client, series: &Series, partition: &Partition, has_o
         }
         PartitionState::Detached => {}
     }
+    gate(client, partition)?;
     let mut transaction = client.transaction()?;
     transaction.batch_execute(&format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'; DROP TABLE {table}"))?;
     transaction.execute_typed("DELETE FROM detached_partitions WHERE oid = $1", &[(&partition.oid, Type::OID)])?;

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod archive;
 mod callbacks;
 mod capture;
 mod change;

@@ -55,6 +55,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("conninfo", &[]),
     ("tls", &["tls", "conninfo"]),
     ("logging", &["logging", "config", "model"]),
+    ("archive", &["archive", "model", "store"]),
     ("compare", &["compare", "model", "store"]),
     ("dependents", &["dependents", "model", "store", "metrics", "stop", "exclusive"]),
     ("imports", &["imports", "store", "tls"]),

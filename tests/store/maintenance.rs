@@ -192,6 +192,7 @@ fn the_thread_runs_immediately_and_then_ends() {
         pool: std::sync::Arc::new(rib_ingester::store::Pool::new(&db.url())),
         retention_days: 30,
         incident_retention_days: 0,
+        archive_dir: None,
         daily_snapshots: false,
         interval,
         meters: Default::default(),

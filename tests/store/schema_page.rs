@@ -25,7 +25,7 @@ const TOPICS: &[(&str, &[&str])] = &[
     ("Routers and sessions", &["routers", "router_states", "bmp_sessions", "collectors", "session_events"]),
     ("The present", &["current_routes", "adj_rib_in", "adj_rib_out"]),
     ("How complete the present is", &["rib_sync_status", "adj_rib_in_sync_status", "adj_rib_out_sync_status"]),
-    ("The past", &["route_events", "snapshots", "route_snapshots"]),
+    ("The past", &["route_events", "snapshots", "route_snapshots", "history_reach", "archives"]),
     ("Peers and names", &["peers", "peer_statistics", "table_names"]),
     (
         "Watches and incidents",

@@ -14,6 +14,7 @@ use crate::http::reply::Outcome;
 use crate::http::request::Method;
 use crate::http::service::Service;
 use crate::store::api::history::{self, HistoryFilter};
+use crate::store::{self, Client};
 
 /// The beginning of a history that is not given one, before now.
 const SPAN: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -79,17 +80,31 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
 const ROUTER_REQUIRED: Parameter =
     Parameter { about: "Identifier or host name of a router; at least one is required", ..ROUTER };
 
-const COMPLETE: &[Field] = &[nullable(
-    "complete",
-    Boolean,
-    "True where the retained history tells all of these tables at these times; null where no such Loc-RIB table is known",
-)];
+const COMPLETE: &[Field] = &[
+    nullable(
+        "complete",
+        Boolean,
+        "True where the retained history tells all of these tables at these times; null where no such Loc-RIB table is known",
+    ),
+    ARCHIVED_FROM,
+    ARCHIVED_UNTIL,
+];
 
-const COMPLETE_OF_PEERS: &[Field] = &[nullable(
-    "complete",
-    Boolean,
-    "True where the retained history tells all of the Loc-RIB and Adj-RIB-In tables at these times; null where no such table is known",
-)];
+const COMPLETE_OF_PEERS: &[Field] = &[
+    nullable(
+        "complete",
+        Boolean,
+        "True where the retained history tells all of the Loc-RIB and Adj-RIB-In tables at these times; null where no such table is known",
+    ),
+    ARCHIVED_FROM,
+    ARCHIVED_UNTIL,
+];
+
+const ARCHIVED_FROM: Field =
+    nullable("archived_from", Time, "The beginning of the first day of which events are in files; null without any");
+
+const ARCHIVED_UNTIL: Field =
+    nullable("archived_until", Time, "The end of the last day of which events are in files; null without any");
 
 const EVENT: &[Field] = &[
     field("event_id", Text, "Identifies the event, in hex"),
@@ -163,7 +178,7 @@ fn events(service: &Service, call: &Call<'_>) -> Outcome {
             history::is_complete(client, &judged, &moments)?,
             history::is_complete_of_peers(client, &judged, &moments)?,
         ];
-        Ok(member(all.into_iter().flatten().reduce(|one, other| one && other)))
+        members(client, all.into_iter().flatten().reduce(|one, other| one && other))
     })
 }
 
@@ -172,7 +187,8 @@ fn at(service: &Service, call: &Call<'_>) -> Outcome {
     let filter = filter(service, call, time.clone(), time)?;
     let judged = filter.clone();
     list::answer_with(service, call, history::routes_at(filter), &|client| {
-        history::is_complete(client, &judged, &[&judged.from]).map(member)
+        let complete = history::is_complete(client, &judged, &[&judged.from])?;
+        members(client, complete)
     })
 }
 
@@ -181,7 +197,8 @@ fn between(service: &Service, call: &Call<'_>) -> Outcome {
     let filter = filter(service, call, moment("from"), moment("to"))?;
     let judged = filter.clone();
     list::answer_with(service, call, history::differences(filter), &|client| {
-        history::is_complete(client, &judged, &[&judged.from, &judged.to]).map(member)
+        let complete = history::is_complete(client, &judged, &[&judged.from, &judged.to])?;
+        members(client, complete)
     })
 }
 
@@ -191,6 +208,7 @@ fn filter(service: &Service, call: &Call<'_>, from: String, to: String) -> Resul
     Ok(HistoryFilter { routers, table_name: text("table"), prefix: text("prefix"), from, to })
 }
 
-fn member(complete: Option<bool>) -> String {
-    format!("\"complete\":{},", serde_json::json!(complete))
+fn members(client: &mut Client, complete: Option<bool>) -> store::Result<String> {
+    let [from, until] = history::archived(client)?.map(|time| serde_json::json!(time));
+    Ok(format!("\"complete\":{},\"archived_from\":{from},\"archived_until\":{until},", serde_json::json!(complete)))
 }

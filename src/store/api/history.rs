@@ -66,6 +66,15 @@ pub(crate) fn is_complete_of_peers(
     Ok(row.get("complete"))
 }
 
+/// Returns from when to when there are days in files, as RFC 3339.
+///
+/// # Errors
+/// When the query fails or takes too long, or the connection is lost.
+pub(crate) fn archived(client: &mut Client) -> Result<[Option<String>; 2]> {
+    let row = client.query_typed_one(include_str!("../../../sql/statements/api_archived.sql"), &[])?;
+    Ok(["archived_from", "archived_until"].map(|name| row.get(name)))
+}
+
 /// Returns the list of the routes as they were at the beginning.
 pub(crate) fn routes_at(filter: HistoryFilter) -> ListQuery {
     let query = ListQuery::new(include_str!("../../../sql/statements/api_at.sql"));
