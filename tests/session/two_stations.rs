@@ -75,6 +75,23 @@ fn a_killed_owner_is_followed_without_time_stamps() {
 }
 
 #[test]
+fn a_killed_owner_that_is_back_keeps_its_router() {
+    let mut scene = Scene::new(true);
+    (0..20).for_each(|_| scene.live(None));
+    scene.kill(0);
+    scene.start(0);
+    // Until the standby has looked some times.
+    let up = "SELECT count(*) FROM bmp_sessions WHERE collector_id = 'one' AND state = 'up'
+              AND began_at < now() - interval '4 s'";
+    scene.live_until("the new session has lasted", None, |scene| scene.db.rows(up) == ["1"]);
+    scene.settle();
+    scene.standby_at(1);
+    assert_eq!((scene.owner(), scene.router.sessions), ("one".to_owned(), [2, 1]));
+    assert!(!scene.story().iter().any(|row| row.contains("taken over")), "{:?}", scene.story());
+    scene.stop();
+}
+
+#[test]
 fn a_frozen_owner_writes_nothing_when_it_thaws() {
     let mut scene = Scene::new(true);
     (0..20).for_each(|_| scene.live(None));
