@@ -136,6 +136,15 @@ pub fn both(client: &mut Client, rows: &Rows, postmaster: u32) -> Result<[Spent;
     Ok([routes, events])
 }
 
+/// COPY of all events into a table that has the columns of `route_events` in any order.
+pub fn copy_events(client: &mut Client, table: &str, rows: &Rows) -> Result<(), Failure> {
+    let columns = client.query_one(
+        "SELECT string_agg(attname, ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'route_events'::regclass AND attnum > 0",
+        &[],
+    )?;
+    copy(client, table, columns.get(0), &rows.events)
+}
+
 /// The day's partition.
 fn partition(client: &mut Client) -> Result<String, Failure> {
     Ok(client.query_one("SELECT tableoid::regclass::text FROM route_events LIMIT 1", &[])?.get(0))

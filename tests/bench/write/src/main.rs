@@ -9,6 +9,7 @@ mod events;
 #[path = "../../../common/generate.rs"]
 #[allow(dead_code)]
 mod generate;
+mod history;
 mod http;
 mod ids;
 mod life;
@@ -70,6 +71,18 @@ enum Command {
         /// IPv4 routes; a fifth as many IPv6 routes come on top
         #[arg(long, default_value_t = 400_000)]
         routes: usize,
+    },
+    /// Bytes and CPU time of an event in partitions of other forms
+    History {
+        /// IPv4 routes; a fifth as many IPv6 routes come on top
+        #[arg(long, default_value_t = 10_000)]
+        routes: usize,
+        /// How many routers dump at the same time
+        #[arg(long, default_value_t = 8)]
+        routers: u8,
+        /// How often
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
     },
     /// Path identifiers and attribute sets that never come back: memory and sizes after each day of them
     Ids {
@@ -185,6 +198,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Life { routes, rounds } => life::run(&bench, routes, rounds),
         Command::Dump { routes, rounds } => dump::run(&bench, routes, rounds),
         Command::Events { routes } => events::run(&bench, routes),
+        Command::History { routes, routers, rounds } => history::run(&bench, routes, routers, rounds),
         Command::Ids { routes, ids, days } => ids::run(&bench, routes, ids, days),
         Command::Load { routes, readers } => load::run(&bench, routes, readers),
         Command::Maintain { rows, rate } => maintain::run(&bench, rows, rate),
