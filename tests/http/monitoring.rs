@@ -45,7 +45,12 @@ fn names(text: &str) -> BTreeSet<String> {
 fn eventful(db: &TestDb) -> (Ingester, FakeRouter) {
     let vrps = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.json", db.name()));
     std::fs::write(&vrps, r#"[{"prefix": "10.1.0.0/16", "maxLength": 16, "asn": 64500, "ta": "ripe"}]"#).unwrap();
-    let settings = [("MAINTENANCE_INTERVAL_SECS", "1"), ("VRPS", vrps.to_str().unwrap()), ("RPKI_SCAN_SECS", "1")];
+    let settings = [
+        ("MAINTENANCE_INTERVAL_SECS", "1"),
+        ("VRPS", vrps.to_str().unwrap()),
+        ("RPKI_SCAN_SECS", "1"),
+        ("CONNECT", "127.0.0.1:1"),
+    ];
     let ingester = Ingester::start(&db.url(), &settings);
     let loc_rib = Peer::loc_rib(ROUTER);
     let greet = |router: &mut FakeRouter| {
