@@ -138,3 +138,21 @@ fn read(mut socket: &TcpStream, count: usize, end: Instant, stop: &Stop) -> Next
 fn is_silence(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_without_a_header_are_bounded() {
+        let balancers = Arc::new(Balancers::new(vec!["192.0.2.0/24".parse().unwrap()]));
+        let has = |address: &str| balancers.has(address.parse().unwrap());
+        assert!(has("192.0.2.1") && has("::ffff:192.0.2.1") && !has("198.51.100.1"));
+        let mut waiting: Vec<Waiting> = (0..WAITING_MAX).map(|_| balancers.wait().unwrap()).collect();
+        assert!(balancers.wait().is_none() && balancers.wait().is_none());
+        waiting.pop();
+        waiting.push(balancers.wait().unwrap());
+        drop(waiting);
+        assert_eq!(balancers.waiting.load(Ordering::Relaxed), 0);
+    }
+}

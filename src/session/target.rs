@@ -77,7 +77,7 @@ impl Target {
         if let Some(why) = inner.failure.clone()
             && inner.told.replace(false) != Some(false)
         {
-            warn!("router at {}: not reached, tried again and again: {why}", self.name);
+            warn!("router at {}: not reached, trying again: {why}", self.name);
         }
         Err(inner.failure.clone())
     }

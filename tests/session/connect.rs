@@ -102,7 +102,7 @@ fn a_router_that_listens_has_a_session_as_any() {
 
     // It restarts: refuses for a while, and listens again.
     drop((session, router));
-    let line = ingester.logged(&format!("router at {target}: not reached, tried again and again: "));
+    let line = ingester.logged(&format!("router at {target}: not reached, trying again: "));
     assert!(line.contains("Connection refused"), "{line}");
     eventually("it was tried again", || (metric(&mut ingester, "tries_total", &target) > 3).then_some(()));
     assert_eq!((metric(&mut ingester, "reached", &target), routes(&db).len()), (0, 2));
@@ -154,7 +154,7 @@ fn what_answers_as_no_router_does_is_told_once() {
         (target(&closes), "closed by the router without Termination"),
         (target(&ssh), "not BMP: an SSH client: wrong port"),
     ] {
-        let line = ingester.logged(&format!("router at {router}: not reached, tried again and again: "));
+        let line = ingester.logged(&format!("router at {router}: not reached, trying again: "));
         assert!(line.contains(why), "{line}");
         assert_eq!(metric(&mut ingester, "reached", &router), 0);
     }
@@ -205,7 +205,7 @@ fn routers_with_tls_show_a_certificate() {
     };
     // A certificate of somebody else, and one for another name.
     let _ = serve(&["localhost"], &Authority::new("stranger"));
-    let line = ingester.logged(&format!("router at {target}: not reached, tried again and again: "));
+    let line = ingester.logged(&format!("router at {target}: not reached, trying again: "));
     assert!(line.contains("TLS: invalid peer certificate: UnknownIssuer"), "{line}");
     let _ = serve(&["edge9.example"], &authority);
     let plain = router.accept();
