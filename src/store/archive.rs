@@ -16,6 +16,10 @@ use crate::model::RouterId;
 /// The key of the advisory lock under which one collector or command writes files: "ribarchv" in ASCII.
 const LOCK: i64 = 0x7269_6261_7263_6876;
 
+/// The longest time from one event to the next: between two that are far from each other all that a large file has there
+/// is read and written.
+const IDLE_TIMEOUT: &str = "30min";
+
 /// The part of the statements that is replaced by the partition.
 const FROM: &str = "FROM route_events e\n";
 
@@ -136,6 +140,7 @@ pub(crate) fn events(
     let (from, to) = (system_time(midnight(day)), system_time(midnight(next)));
     let text = of(include_str!("../../sql/statements/archive_events.sql"), partition);
     let mut transaction = client.transaction()?;
+    transaction.batch_execute(&format!("SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}'"))?;
     let router = router.as_str();
     let parameters = vec![
         (&router as _, Type::TEXT),
