@@ -392,6 +392,7 @@ fn session_options(settings: &Arc<Settings>) -> Options {
         }),
         ignore_path_id: Box::new(move |source| for_paths.ignores_path_id(source)),
         stored_views: Box::new(move |source| for_views.stored_views(source)),
+        stored_families: settings.stored_families.iter().copied().collect(),
         resync_on_drift: settings.resync_on_drift,
         rejected_dir: settings.state_dir.join("rejected"),
     }

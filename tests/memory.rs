@@ -46,8 +46,9 @@ struct Bound {
 const DECODE: Bound = Bound { factor: 42, fixed: 16 * 1024 };
 /// The lines of `decode`. The worst is a list of default route targets: each octet becomes two JSON objects.
 const LINES: Bound = Bound { factor: 1_800, fixed: 512 * 1024 };
-/// A whole session. The worst is such a list withdrawn: each octet becomes an event, checked here as a row of a COPY.
-const SESSION: Bound = Bound { factor: 800, fixed: 512 * 1024 };
+/// A whole session. The worst is a list of default route targets where they are stored: each octet becomes the fields of
+/// an NLRI and its columns.
+const SESSION: Bound = Bound { factor: 1_300, fixed: 512 * 1024 };
 
 /// A made-up message of a selectable length.
 struct Crafted {

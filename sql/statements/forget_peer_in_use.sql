@@ -2,3 +2,5 @@
 SELECT EXISTS (SELECT FROM peers p WHERE p.router_id = $1 AND p.peer_address = $2 AND p.state = 'up')
     OR EXISTS (SELECT FROM adj_rib_in_sync_status s WHERE s.router_id = $1 AND s.peer_address = $2)
     OR EXISTS (SELECT FROM adj_rib_out_sync_status s WHERE s.router_id = $1 AND s.peer_address = $2)
+    OR EXISTS (SELECT FROM nlri_adj_rib_in_sync_status s WHERE s.router_id = $1 AND s.peer_address = $2)
+    OR EXISTS (SELECT FROM nlri_adj_rib_out_sync_status s WHERE s.router_id = $1 AND s.peer_address = $2)

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::conninfo::ConnInfo;
-use crate::model::ExtendedCommunity;
+use crate::model::{ExtendedCommunity, OtherFamily};
 
 /// The handling in the history of routes that a re-dump repeats unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,6 +163,15 @@ pub(crate) fn trust_anchors(text: &str) -> Result<Vec<String>, String> {
         name => Ok(name.to_lowercase()),
     };
     text.split(',').map(name).collect()
+}
+
+/// Parses a comma-separated list of families whose NLRI are not prefixes.
+pub fn other_families(text: &str) -> Result<Vec<OtherFamily>, String> {
+    let family = |name: &str| {
+        let named = OtherFamily::ALL.into_iter().find(|family| family.name() == name);
+        named.ok_or_else(|| format!("{} is not a family that can be stored", quoted(name)))
+    };
+    text.split(',').map(|name| family(name.trim())).collect()
 }
 
 /// Parses comma-separated CIDRs.

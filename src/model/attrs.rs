@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 
 use super::as_path::AsPath;
 use super::attribute::{AttrSet, OtherAttribute, PathAttributes};
+use super::family::AfiSafi;
 use super::list::{Fixed, List};
 use super::path_status::PathStatus;
 use super::tunnels::structured;
@@ -30,9 +31,10 @@ impl PathAttributes<'_> {
     /// Appends the text of the `attrs` column, including the values in `beside`, which have no column either. Appends
     /// nothing if there are no values: the column is NULL then. Returns the gaps in which the values of each labeled
     /// route belong.
-    pub(crate) fn write_attrs(&self, beside: &ExtraAttributes, out: &mut Vec<u8>) -> Gaps {
-        let ExtraAttributes { link_local, path_status, labeled } = *beside;
-        if self.other.is_empty() && link_local.is_none() && path_status.is_none() && labeled.is_none() {
+    pub(crate) fn write_attrs(&self, beside: &ExtraAttributes<'_>, out: &mut Vec<u8>) -> Gaps {
+        let ExtraAttributes { link_local, path_status, labeled, nlri } = *beside;
+        let is_bare = link_local.is_none() && path_status.is_none() && labeled.is_none() && nlri.is_none();
+        if self.other.is_empty() && is_bare {
             return Gaps::default();
         }
         let (rd, labels) = (Cell::new(None), Cell::new(None));
@@ -41,6 +43,12 @@ impl PathAttributes<'_> {
         members.extend(path_status.map(|status| ("path_status".into(), Member::PathStatus(status))));
         members.extend((labeled == Some(Labeled::Vpn)).then_some(("rd".into(), Member::Gap(&rd, *b"\"\""))));
         members.extend(labeled.map(|_| ("labels".into(), Member::Gap(&labels, *b"[]"))));
+        if let Some(NlriMembers { family, key, fields }) = nlri {
+            members.push(("nlri".into(), Member::Fields(fields)));
+            members.push(("nlri_key".into(), Member::Text(key)));
+            members.push(("nlri_afi".into(), Member::Number(family.afi.into())));
+            members.push(("nlri_safi".into(), Member::Number(family.safi.into())));
+        }
         write_members(out, members);
         Gaps { rd: rd.get(), labels: labels.get() }
     }
@@ -98,13 +106,26 @@ impl<T: Fixed + WriteText> Texts for List<'_, T> {
 
 /// The values of a single route that are in `attrs` besides the path attributes.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct ExtraAttributes {
+pub(crate) struct ExtraAttributes<'a> {
     /// The link-local address of the next hop: `link_local_next_hop`.
     pub link_local: Option<Ipv6Addr>,
     /// The router's status for the path: `path_status`.
     pub path_status: Option<PathStatus>,
     /// The kind of labeled routes, each of which has its own values under `labels` and `rd`.
     pub labeled: Option<Labeled>,
+    /// The NLRI, if it is not a prefix: `nlri`, `nlri_key`, `nlri_afi` and `nlri_safi`.
+    pub nlri: Option<&'a NlriMembers>,
+}
+
+/// The parts of an NLRI of another family that are stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NlriMembers {
+    /// The family, with its IANA numbers.
+    pub family: AfiSafi,
+    /// The key that identifies it.
+    pub key: String,
+    /// Its fields.
+    pub fields: Map<String, Value>,
 }
 
 /// A kind of labeled routes, which determines the keys that they have in `attrs`.
@@ -146,6 +167,8 @@ enum Member<'a> {
     Word(&'static str),
     LinkLocal(Ipv6Addr),
     PathStatus(PathStatus),
+    Text(&'a str),
+    Fields(&'a Map<String, Value>),
     Gap(&'a Cell<Option<usize>>, [u8; 2]),
 }
 
@@ -160,6 +183,8 @@ impl Member<'_> {
             Member::Word(word) => write_string(out, word),
             Member::LinkLocal(address) => write_string(out, &address.to_string()),
             Member::PathStatus(status) => write_value(out, &status.json()),
+            Member::Text(text) => write_string(out, text),
+            Member::Fields(fields) => write_object(out, fields),
             Member::Gap(at, [open, close]) => {
                 out.push(*open);
                 at.set(Some(out.len()));
@@ -251,16 +276,18 @@ fn write_value(out: &mut Vec<u8>, value: &Value) {
         Value::Null | Value::Bool(_) | Value::Number(_) => out.extend_from_slice(value.to_string().as_bytes()),
         Value::String(text) => write_string(out, text),
         Value::Array(items) => write_list(out, *b"[]", items.iter(), write_value),
-        Value::Object(members) => {
-            let mut members: Vec<_> = members.iter().collect();
-            members.sort_by_key(|(key, _)| (key.len(), key.as_bytes()));
-            write_list(out, *b"{}", members.into_iter(), |out, (key, value)| {
-                write_string(out, key);
-                out.extend_from_slice(b": ");
-                write_value(out, value);
-            });
-        }
+        Value::Object(members) => write_object(out, members),
     }
+}
+
+fn write_object(out: &mut Vec<u8>, members: &Map<String, Value>) {
+    let mut members: Vec<_> = members.iter().collect();
+    members.sort_by_key(|(key, _)| (key.len(), key.as_bytes()));
+    write_list(out, *b"{}", members.into_iter(), |out, (key, value)| {
+        write_string(out, key);
+        out.extend_from_slice(b": ");
+        write_value(out, value);
+    });
 }
 
 fn write_list<T>(

@@ -89,7 +89,39 @@ pub enum OtherFamily {
     Mvpn,
 }
 
+/// A set of other families: those whose NLRI are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoredFamilies(u8);
+
+impl StoredFamilies {
+    /// Returns whether the NLRI of this family are stored.
+    #[inline]
+    pub fn contains(self, family: AfiSafi) -> bool {
+        self.0 != 0 && OtherFamily::of(family).is_some_and(|other| self.0 & other.bit() != 0)
+    }
+}
+
+impl FromIterator<OtherFamily> for StoredFamilies {
+    fn from_iter<I: IntoIterator<Item = OtherFamily>>(families: I) -> StoredFamilies {
+        StoredFamilies(families.into_iter().fold(0, |set, family| set | family.bit()))
+    }
+}
+
 impl OtherFamily {
+    /// Every one.
+    pub const ALL: [OtherFamily; 6] = [
+        OtherFamily::Evpn,
+        OtherFamily::FlowSpec,
+        OtherFamily::BgpLs,
+        OtherFamily::SrPolicy,
+        OtherFamily::Rtc,
+        OtherFamily::Mvpn,
+    ];
+
+    fn bit(self) -> u8 {
+        1 << self as u8
+    }
+
     /// Returns the one that a family belongs to; `None` for prefixes and for families that are not decoded.
     pub fn of(family: AfiSafi) -> Option<OtherFamily> {
         Some(match (family.afi, family.safi) {

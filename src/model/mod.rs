@@ -27,7 +27,7 @@ pub use as_path::{AsPath, AsWidth, Asn, Segment, SegmentKind};
 pub use attribute::{AttrSet, NextHop, Origin, OtherAttribute, PathAttributes};
 pub(crate) use attrs::ExtraAttributes;
 pub use community::{Community, ExtendedCommunity, LargeCommunity};
-pub use family::{Afi, AfiSafi, OtherFamily};
+pub use family::{Afi, AfiSafi, OtherFamily, StoredFamilies};
 pub use list::{Fixed, List};
 pub(crate) use path_status::PathStatus;
 pub use prefix::{Nlri, PathId, Prefix};
@@ -37,7 +37,7 @@ pub use records::{
     PeerName, PeerRecord, PeerState, RouterRecord, SessionEvent, SessionEventKind, SessionState, StatisticRecord,
     StoredRoute,
 };
-pub use route::{AdjRibKey, PeerIds, Policy, RibKind, RouterId, Table, TableKey, View};
+pub use route::{AdjRibKey, NlriView, PeerIds, Policy, RibKind, RouterId, Table, TableKey, View};
 pub use route_columns::RouteColumns;
 pub use text::Text;
 pub use time::Timestamp;

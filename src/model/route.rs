@@ -45,7 +45,8 @@ impl Policy {
     }
 }
 
-/// The three kinds of RIB, each with database tables of its own.
+/// The three kinds of RIB, each with database tables of its own: those of routes to prefixes, and those of the NLRI of
+/// other families.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RibKind {
     /// The routes that the router selected (RFC 9069).
@@ -54,11 +55,43 @@ pub enum RibKind {
     AdjRibIn,
     /// Routes to be sent to a peer (RFC 8671).
     AdjRibOut,
+    /// NLRI of other families in the Loc-RIB.
+    NlriLocRib,
+    /// NLRI of other families received from a peer.
+    NlriAdjRibIn,
+    /// NLRI of other families to be sent to a peer.
+    NlriAdjRibOut,
 }
 
 impl RibKind {
     /// Every kind.
-    pub const ALL: [RibKind; 3] = [RibKind::LocRib, RibKind::AdjRibIn, RibKind::AdjRibOut];
+    pub const ALL: [RibKind; 6] = [
+        RibKind::LocRib,
+        RibKind::AdjRibIn,
+        RibKind::AdjRibOut,
+        RibKind::NlriLocRib,
+        RibKind::NlriAdjRibIn,
+        RibKind::NlriAdjRibOut,
+    ];
+
+    /// Returns whether its tables have the NLRI of other families.
+    pub fn is_nlri(self) -> bool {
+        matches!(self, RibKind::NlriLocRib | RibKind::NlriAdjRibIn | RibKind::NlriAdjRibOut)
+    }
+
+    /// Returns the kind of the routes to prefixes in the same RIB.
+    pub(crate) fn of_routes(self) -> RibKind {
+        match self {
+            RibKind::LocRib | RibKind::NlriLocRib => RibKind::LocRib,
+            RibKind::AdjRibIn | RibKind::NlriAdjRibIn => RibKind::AdjRibIn,
+            RibKind::AdjRibOut | RibKind::NlriAdjRibOut => RibKind::AdjRibOut,
+        }
+    }
+
+    /// Returns whether its tables have no peer.
+    pub(crate) fn is_loc_rib(self) -> bool {
+        matches!(self, RibKind::LocRib | RibKind::NlriLocRib)
+    }
 
     /// Returns its name with the side of the policy, as in `RIB_INGESTER_STORED_RIBS`, in logs and in metrics.
     pub fn name(self, policy: Option<Policy>) -> &'static str {
@@ -68,6 +101,7 @@ impl RibKind {
             (RibKind::AdjRibIn, Some(Policy::Post)) => "adj-rib-in-post",
             (RibKind::AdjRibOut, Some(Policy::Pre)) => "adj-rib-out-pre",
             (RibKind::AdjRibOut, Some(Policy::Post)) => "adj-rib-out-post",
+            (RibKind::NlriLocRib | RibKind::NlriAdjRibIn | RibKind::NlriAdjRibOut, _) => self.as_str(),
         }
     }
 
@@ -77,6 +111,9 @@ impl RibKind {
             RibKind::LocRib => "loc-rib",
             RibKind::AdjRibIn => "adj-rib-in",
             RibKind::AdjRibOut => "adj-rib-out",
+            RibKind::NlriLocRib => "nlri-loc-rib",
+            RibKind::NlriAdjRibIn => "nlri-adj-rib-in",
+            RibKind::NlriAdjRibOut => "nlri-adj-rib-out",
         }
     }
 }
@@ -89,6 +126,19 @@ pub enum View {
     /// The routes received from this peer.
     AdjRibIn(AdjRibKey),
     /// The routes to be sent to this peer.
+    AdjRibOut(AdjRibKey),
+    /// The NLRI of other families in one of them.
+    Nlri(NlriView),
+}
+
+/// One of a router's RIBs, as far as NLRI of other families are in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum NlriView {
+    /// The Loc-RIB.
+    LocRib,
+    /// Those received from this peer.
+    AdjRibIn(AdjRibKey),
+    /// Those to be sent to this peer.
     AdjRibOut(AdjRibKey),
 }
 
@@ -104,14 +154,33 @@ impl View {
             View::LocRib => RibKind::LocRib,
             View::AdjRibIn(_) => RibKind::AdjRibIn,
             View::AdjRibOut(_) => RibKind::AdjRibOut,
+            View::Nlri(NlriView::LocRib) => RibKind::NlriLocRib,
+            View::Nlri(NlriView::AdjRibIn(_)) => RibKind::NlriAdjRibIn,
+            View::Nlri(NlriView::AdjRibOut(_)) => RibKind::NlriAdjRibOut,
         }
+    }
+
+    /// Returns the same RIB for the NLRI of other families.
+    pub fn of_nlri(self) -> View {
+        View::Nlri(match self {
+            View::LocRib => NlriView::LocRib,
+            View::AdjRibIn(peer) => NlriView::AdjRibIn(peer),
+            View::AdjRibOut(peer) => NlriView::AdjRibOut(peer),
+            View::Nlri(view) => view,
+        })
+    }
+
+    /// Returns whether it has the NLRI of other families.
+    pub fn is_nlri(&self) -> bool {
+        matches!(self, View::Nlri(_))
     }
 
     /// Returns the peer part of an Adj-RIB's key; `None` for the Loc-RIB.
     pub fn peer(&self) -> Option<AdjRibKey> {
         match self {
-            View::LocRib => None,
+            View::LocRib | View::Nlri(NlriView::LocRib) => None,
             View::AdjRibIn(peer) | View::AdjRibOut(peer) => Some(*peer),
+            View::Nlri(NlriView::AdjRibIn(peer) | NlriView::AdjRibOut(peer)) => Some(*peer),
         }
     }
 }

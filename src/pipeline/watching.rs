@@ -133,7 +133,10 @@ impl Noted {
             return;
         }
         for rows in rows.chunk_by(|a, b| Arc::ptr_eq(&a.table, &b.table)) {
-            let Some(table) = rows.first().map(|row| &row.table) else { continue };
+            // Watches are of routes to prefixes.
+            let Some(table) = rows.first().map(|row| &row.table).filter(|table| !table.view.is_nlri()) else {
+                continue;
+            };
             let matched = rows.iter().filter(|row| matches(trie, row)).map(|row| row.prefix);
             let matched: BTreeSet<_> = matched.collect();
             self.changes.extend(listed(table, matched));

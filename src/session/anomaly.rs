@@ -20,6 +20,8 @@ pub(crate) enum Anomaly {
     TrailingBytes,
     /// Malformed path attributes were handled as RFC 7606 requires.
     AttributeErrors,
+    /// NLRI of a stored family that are malformed are discarded.
+    MalformedNlri,
     /// A message was rejected; its bytes are kept.
     Rejected,
     /// The last TLV of an Initiation, Peer Up, Peer Down or Termination extends past its end.
@@ -76,7 +78,7 @@ pub(crate) enum Anomaly {
 
 impl Anomaly {
     /// Every kind.
-    pub const ALL: [Anomaly; 34] = [
+    pub const ALL: [Anomaly; 35] = [
         Anomaly::AddPathMissing,
         Anomaly::AddPathUnannounced,
         Anomaly::AddPathAmbiguous,
@@ -85,6 +87,7 @@ impl Anomaly {
         Anomaly::LabelsUnannounced,
         Anomaly::TrailingBytes,
         Anomaly::AttributeErrors,
+        Anomaly::MalformedNlri,
         Anomaly::Rejected,
         Anomaly::TlvCutShort,
         Anomaly::CapabilityCutShort,
@@ -124,6 +127,7 @@ impl Anomaly {
             Anomaly::LabelsUnannounced => "labels_unannounced",
             Anomaly::TrailingBytes => "trailing_bytes",
             Anomaly::AttributeErrors => "attribute_errors",
+            Anomaly::MalformedNlri => "malformed_nlri",
             Anomaly::Rejected => "rejected",
             Anomaly::TlvCutShort => "tlv_cut_short",
             Anomaly::CapabilityCutShort => "capability_cut_short",
@@ -166,6 +170,7 @@ impl Anomaly {
             Anomaly::LabelsUnannounced => "sends several labels for a prefix without the Multiple Labels Capability",
             Anomaly::TrailingBytes => "bytes after the BGP message ignored",
             Anomaly::AttributeErrors => "malformed path attributes handled by RFC 7606",
+            Anomaly::MalformedNlri => "malformed NLRI discarded by RFC 7606",
             Anomaly::Rejected => "messages rejected, bytes kept",
             Anomaly::TlvCutShort => "TLVs that run past the end ignored",
             Anomaly::CapabilityCutShort => "capabilities that run past the end of an OPEN ignored",
@@ -176,7 +181,8 @@ impl Anomaly {
             Anomaly::AdjRibOutPreNotStored => "peer type not stored: Adj-RIB-Out routes before policy are counted only",
             Anomaly::AdjRibOutPostNotStored => "peer type not stored: Adj-RIB-Out routes after policy are counted only",
             Anomaly::FamilyNotStored => {
-                "families other than unicast, labeled unicast and VPN of IPv4 and IPv6 are counted only"
+                "families other than unicast, labeled unicast and VPN of IPv4 and IPv6, and those in \
+                 RIB_INGESTER_STORED_FAMILIES, are counted only"
             }
             Anomaly::TableNotStored => "routes of tables beyond the limit of a session are counted only",
             Anomaly::LocRibWithoutPeerUp => "Loc-RIB routes without a Loc-RIB Peer Up",

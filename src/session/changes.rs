@@ -3,14 +3,18 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
 use super::anomaly::Anomaly;
 use crate::model::attrs::Labeled;
-use crate::model::{Afi, AfiSafi, Nlri, Rd};
+use crate::model::attrs::NlriMembers;
+use crate::model::{Afi, AfiSafi, Nlri, PathId, Prefix, Rd, StoredFamilies, View};
 use crate::store::copy_encoding::{EncodedRoute, LabeledRoutes};
+use crate::wire::DecodeError;
 use crate::wire::bgp::labels::LabeledNlri;
 use crate::wire::bgp::nlri::NlriSet;
+use crate::wire::bgp::nlri::opaque::OpaqueNlri;
 use crate::wire::bgp::prefixes::Prefixes;
 use crate::wire::bgp::routes::Routes;
 
@@ -23,6 +27,10 @@ pub struct Changes<'a> {
     pub announced: SmallVec<[(FamilyTable, NewRoutes<'a>); 1]>,
     /// Families that are not stored, one entry for each field of the UPDATE that carried one.
     pub not_stored: Vec<AfiSafi>,
+    /// NLRI of stored families that are malformed, and discarded (RFC 7606 section 5.4, RFC 9552 section 8.2.2).
+    pub malformed: usize,
+    /// Set if the NLRI of a stored family cannot be told apart: no part of the message may be applied.
+    pub unreadable: Option<DecodeError>,
 }
 
 /// Routes that one UPDATE announces in one table.
@@ -82,6 +90,8 @@ pub enum TableKind {
     Labeled,
     /// SAFI 128 (RFC 4364): `|rd:<distinguisher>`.
     Vpn(Rd),
+    /// A family whose NLRI are not prefixes: `|nlri:<AFI>/<SAFI>`.
+    Nlri(AfiSafi),
 }
 
 impl TableKind {
@@ -91,6 +101,7 @@ impl TableKind {
             TableKind::Unicast => 1,
             TableKind::Labeled => 4,
             TableKind::Vpn(_) => 128,
+            TableKind::Nlri(family) => family.safi,
         }
     }
 }
@@ -104,14 +115,28 @@ impl FamilyTable {
     /// Returns the route distinguisher of a VPN table.
     pub fn rd(self) -> Option<Rd> {
         match self.part {
-            TableKind::Unicast | TableKind::Labeled => None,
+            TableKind::Unicast | TableKind::Labeled | TableKind::Nlri(_) => None,
             TableKind::Vpn(rd) => Some(rd),
         }
     }
 
+    /// Returns the table of a family whose NLRI are not prefixes. Its keys are hashes, which have the length of an IPv6
+    /// address.
+    pub fn nlri(family: AfiSafi) -> FamilyTable {
+        FamilyTable { afi: Afi::Ipv6, part: TableKind::Nlri(family) }
+    }
+
     /// Returns the family.
     pub fn family(self) -> AfiSafi {
-        AfiSafi { safi: self.part.safi(), ..self.afi.into() }
+        match self.part {
+            TableKind::Nlri(family) => family,
+            part => AfiSafi { safi: part.safi(), ..self.afi.into() },
+        }
+    }
+
+    /// Returns the RIB that the table is in, where `view` is that of the unicast table.
+    pub fn view(self, view: View) -> View {
+        if let TableKind::Nlri(_) = self.part { view.of_nlri() } else { view }
     }
 
     /// Returns the `table_name`, where `base` is that of the unicast table.
@@ -120,6 +145,7 @@ impl FamilyTable {
             TableKind::Unicast => base,
             TableKind::Labeled => format!("{base}|labelled").into(),
             TableKind::Vpn(rd) => format!("{base}|rd:{rd}").into(),
+            TableKind::Nlri(AfiSafi { afi, safi }) => format!("{base}|nlri:{afi}/{safi}").into(),
         }
     }
 }
@@ -139,13 +165,19 @@ impl<'a> Changes<'a> {
     /// A prefix that one UPDATE both withdraws and announces is announced (RFC 4271 section 4.3).
     #[inline]
     pub fn of(routes: &Routes<'a>, path_ids: PathIds) -> Changes<'a> {
+        Changes::with(routes, path_ids, StoredFamilies::default())
+    }
+
+    /// The same where some families are stored whose NLRI are not prefixes.
+    #[inline]
+    pub fn with(routes: &Routes<'a>, path_ids: PathIds, stored: StoredFamilies) -> Changes<'a> {
         // Filled in place, because they are several hundred octets.
         let mut changes = Changes::default();
-        changes.fill(routes, path_ids);
+        changes.fill(routes, path_ids, stored);
         changes
     }
 
-    fn fill(&mut self, routes: &Routes<'a>, path_ids: PathIds) {
+    fn fill(&mut self, routes: &Routes<'a>, path_ids: PathIds, stored: StoredFamilies) {
         for group in &routes.announced {
             let next_hop = group.next_hop.as_ref();
             match &group.nlri {
@@ -163,6 +195,16 @@ impl<'a> Changes<'a> {
                     let shared = LabeledRoutes::encode(next_hop, &routes.attributes, group.path_status, kind);
                     for (slot, all) in by_slot(nlri) {
                         self.announced.push((slot, NewRoutes::Each(encoded(slot, &all, path_ids, &shared))));
+                    }
+                }
+                NlriSet::Opaque(field) if stored.contains(group.family) => {
+                    let all = self.others(group.family, field).map(|(path_id, nlri)| {
+                        let key = path_ids.key(key_of(&nlri.key, path_id));
+                        (key, EncodedRoute::encode_nlri(next_hop, &routes.attributes, group.path_status, &nlri))
+                    });
+                    let all: Vec<_> = all.collect();
+                    if !all.is_empty() {
+                        self.announced.push((FamilyTable::nlri(group.family), NewRoutes::Each(all)));
                     }
                 }
                 NlriSet::Opaque(_) => self.not_stored.push(group.family),
@@ -183,9 +225,36 @@ impl<'a> Changes<'a> {
                         self.withdrawn.push((slot, self.drop_announced(slot, nlri)));
                     }
                 }
+                NlriSet::Opaque(field) if stored.contains(group.family) => {
+                    let slot = FamilyTable::nlri(group.family);
+                    let all = self.others(group.family, field).map(|(path_id, nlri)| key_of(&nlri.key, path_id));
+                    let nlri = Prefixes::Listed(all.map(|nlri| path_ids.key(nlri)).collect());
+                    self.withdrawn.push((slot, self.drop_announced(slot, nlri)));
+                }
                 NlriSet::Opaque(_) => self.not_stored.push(group.family),
             }
         }
+    }
+
+    /// Returns the NLRI of a stored family that are well-formed.
+    fn others(
+        &mut self,
+        family: AfiSafi,
+        field: &OpaqueNlri<'_>,
+    ) -> impl Iterator<Item = (Option<PathId>, NlriMembers)> + use<> {
+        let all = match field.decode(family) {
+            None => Vec::new(),
+            Some(Ok(all)) => all.into_iter().map(|nlri| (nlri.path_id, nlri.fields)).collect(),
+            Some(Err(error)) => {
+                self.unreadable.get_or_insert(error);
+                Vec::new()
+            }
+        };
+        self.malformed += all.iter().filter(|(_, fields)| fields.is_err()).count();
+        all.into_iter().filter_map(move |(path_id, fields)| {
+            let fields = fields.ok()?;
+            Some((path_id, NlriMembers { family, key: fields.key(), fields: fields.into_json() }))
+        })
     }
 
     /// Returns the tables whose stored routes this UPDATE changes.
@@ -196,7 +265,8 @@ impl<'a> Changes<'a> {
     /// Returns the anomalies of what is not stored; `has_room` is false if a table of it was refused.
     pub(crate) fn anomalies(&self, has_room: bool) -> impl Iterator<Item = Anomaly> {
         let families = self.not_stored.iter().map(|_| Anomaly::FamilyNotStored);
-        families.chain((!has_room).then_some(Anomaly::TableNotStored))
+        let malformed = (0..self.malformed).map(|_| Anomaly::MalformedNlri);
+        families.chain(malformed).chain((!has_room).then_some(Anomaly::TableNotStored))
     }
 
     fn drop_announced(&self, slot: FamilyTable, withdrawn: Prefixes<'a>) -> Prefixes<'a> {
@@ -223,6 +293,14 @@ impl PathIds {
             PathIds::Ignored => Nlri { path_id: None, ..nlri },
         }
     }
+}
+
+/// Returns the key under which an NLRI of another family is stored: a hash of its own key, 128 bits, in the place of a
+/// prefix.
+fn key_of(key: &str, path_id: Option<PathId>) -> Nlri {
+    let hash = Sha256::digest(key.as_bytes());
+    let prefix = Prefix::new(Afi::Ipv6, &hash[..16], 128).expect("16 octets have 128 bits");
+    Nlri { prefix, path_id }
 }
 
 /// Returns the routes of each table, in the order of the message.
@@ -267,7 +345,7 @@ mod tests {
     use smallvec::smallvec;
 
     use super::*;
-    use crate::model::{NextHop, PathAttributes, PathId, Prefix};
+    use crate::model::{NextHop, PathAttributes};
     use crate::wire::bgp::routes::{Announced, Withdrawn};
 
     fn nlri(octet: u8, path_id: Option<u32>) -> Nlri {

@@ -152,7 +152,7 @@ impl Session {
         let mut origins = HashMap::new();
         for name in names {
             let Some(origin) = peer_records::origin(name) else { continue };
-            known.remember(name.rib, origin.peer, Arc::clone(&origin.given), Arc::clone(&origin.unicast));
+            known.remember(name.rib.of_routes(), origin.peer, Arc::clone(&origin.given), Arc::clone(&origin.unicast));
             origins.insert((name.rib, origin.peer.address, Arc::clone(&name.table_name)), origin);
         }
         let origin = |key: &TableKey| {

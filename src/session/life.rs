@@ -30,6 +30,7 @@ impl Session {
         let identity = Identity::new(source, (options.identity_rule)(source));
         let path_ids = if (options.ignore_path_id)(source) { PathIds::Ignored } else { PathIds::Keyed };
         let rib_filter = RibFilter::new((options.stored_views)(source));
+        let stored_families = options.stored_families;
         Session {
             host,
             input,
@@ -41,6 +42,7 @@ impl Session {
             version_4: Version4::default(),
             path_ids,
             rib_filter,
+            stored_families,
             identified: None,
             standby: None,
             pending: PendingMessages::default(),

@@ -32,7 +32,7 @@ use super::tables::RouterTables;
 use super::unnamed::Unnamed;
 use super::version4::Version4;
 use crate::journal::Checkpoint;
-use crate::model::{Afi, RouterId, Timestamp};
+use crate::model::{Afi, RouterId, StoredFamilies, Timestamp};
 use crate::pipeline::Ownership;
 use crate::wire::DecodeError;
 use crate::wire::bgp::routes::Routes;
@@ -58,6 +58,7 @@ pub struct Session {
     pub(super) version_4: Version4,
     pub(super) path_ids: PathIds,
     pub(super) rib_filter: RibFilter,
+    pub(super) stored_families: StoredFamilies,
     pub(super) identified: Option<IdentifiedRouter>,
     /// Set when another collector has the router.
     pub(super) standby: Option<Standby>,
@@ -268,13 +269,13 @@ impl Session {
             RawBytes::Stored => Some(frame.bytes.into()),
         };
         let stamp = Stamp { received_at, router_time: monitoring.time(), raw };
-        self.store(&source, monitoring, decoded, stamp)
+        self.store(&source, (frame, monitoring), decoded, stamp)
     }
 
     fn store(
         &mut self,
         source: &RibSource,
-        monitoring: &RouteMonitoring<'_>,
+        (frame, monitoring): (&Frame<'_>, &RouteMonitoring<'_>),
         decoded: Decoded<'_, '_>,
         stamp: Stamp,
     ) -> Result<(), SessionEnd> {
@@ -286,6 +287,7 @@ impl Session {
             self.host.say(Level::Debug, text);
             self.note_anomaly(Anomaly::AttributeErrors);
         }
+        let stored = self.stored_families;
         let Some(IdentifiedRouter { tables, .. }) = &mut self.identified else { return Ok(()) };
         let name = |peers: &Peers, slot: FamilyTable| peers.table_of(monitoring, slot.family());
         match decoded.update {
@@ -300,6 +302,11 @@ impl Session {
                     }
                     (1, 128) => tables.end_of_vpn_rib(source, Afi::Ipv4, stamp.received_at)?,
                     (2, 128) => tables.end_of_vpn_rib(source, Afi::Ipv6, stamp.received_at)?,
+                    _ if stored.contains(family) => {
+                        let slot = FamilyTable::nlri(family);
+                        let name = name(&tables.peers, slot);
+                        tables.end_of_rib(source, &name, slot, stamp.received_at)?
+                    }
                     _ => {
                         self.note_anomaly(Anomaly::FamilyNotStored);
                         return Ok(());
@@ -310,7 +317,10 @@ impl Session {
                 }
             }
             Update::Routes(routes) => {
-                let changes = Changes::of(routes, self.path_ids);
+                let changes = Changes::with(routes, self.path_ids, stored);
+                if let Some(error) = &changes.unreadable {
+                    return self.reject(frame, error);
+                }
                 let has_room = tables.apply(source, name, &changes, stamp)?;
                 changes.anomalies(has_room).for_each(|anomaly| self.note_anomaly(anomaly));
             }

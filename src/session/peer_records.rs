@@ -35,7 +35,11 @@ fn name_of(peer: &PeerId) -> PeerName {
 
 /// Returns the row that records a table's name and origin.
 pub fn table_name(rib: RibKind, origin: &TableOrigin, stored: &Arc<str>) -> TableNameRecord {
-    let rd = if let TableKind::Vpn(rd) = origin.part { rd.to_string() } else { String::new() };
+    let rd = match origin.part {
+        TableKind::Unicast | TableKind::Labeled => String::new(),
+        TableKind::Vpn(rd) => rd.to_string(),
+        TableKind::Nlri(family) => family.afi.to_string(),
+    };
     TableNameRecord {
         rib,
         peer: name_of(&origin.peer),
@@ -61,6 +65,9 @@ pub fn origin(record: &TableNameRecord) -> Option<TableOrigin> {
     };
     let address = (!matches!(kind, PeerKind::LocRib(_))).then_some(*address);
     let part = match record.safi {
+        safi if record.rib.is_nlri() && safi != TableKind::Unicast.safi() => {
+            TableKind::Nlri(AfiSafi { afi: record.route_distinguisher.parse().ok()?, safi })
+        }
         1 => TableKind::Unicast,
         4 => TableKind::Labeled,
         128 => TableKind::Vpn(record.route_distinguisher.parse().ok()?),

@@ -128,7 +128,11 @@ impl RouterTables {
     /// # Errors
     /// The session cannot continue.
     pub(crate) fn drop_view(&mut self, source: &RibSource, view: View, reason: &str) -> Result<bool, SessionEnd> {
-        let doomed = self.keys_of(&source.peer).filter(|key| key.view == view).map(whole).collect();
+        let doomed = self
+            .keys_of(&source.peer)
+            .filter(|key| key.view == view || key.view == view.of_nlri())
+            .map(whole)
+            .collect();
         self.remove(&doomed, SessionEventKind::ViewDropped, reason)
     }
 

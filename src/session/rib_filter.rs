@@ -39,7 +39,7 @@ impl RibFilter {
     pub(crate) fn decide(&mut self, source: &RibSource, peers: &mut Peers) -> Decision {
         let keep = |is_kept, otherwise| if is_kept { Decision::Kept } else { Decision::Counted(otherwise) };
         match source.view {
-            View::LocRib => keep(self.views.loc_rib, Anomaly::LocRibNotStored),
+            View::LocRib | View::Nlri(_) => keep(self.views.loc_rib, Anomaly::LocRibNotStored),
             View::AdjRibIn(AdjRibKey { policy: Policy::Pre, .. }) => {
                 self.latest = Some(Policy::Pre);
                 let is_kept = self.views.adj_rib_in_pre || self.is_pre_policy_fallback(source, peers);
@@ -69,6 +69,8 @@ impl RibFilter {
     pub fn expected(&self, view: View) -> Option<View> {
         match view {
             View::LocRib => self.views.loc_rib.then_some(view),
+            // They come with the routes of their RIB, and no Peer Up makes them expected.
+            View::Nlri(_) => None,
             View::AdjRibIn(AdjRibKey { address, policy }) => {
                 let policy = match (self.views.adj_rib_in_pre, self.views.adj_rib_in_post) {
                     (false, false) => return None,

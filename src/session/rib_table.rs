@@ -16,7 +16,7 @@ use super::route_map::{RouteEffect, RouteMap};
 use super::rules::{Redump, Rules, Stamp};
 use crate::metrics::TableMeter;
 use crate::model::{AfiSafi, Nlri, SessionEvent, SessionEventKind, Table, Timestamp};
-use crate::pipeline::{Doubts, Existing, RouteChange, RouteEvent, StateOp, WithdrawReason};
+use crate::pipeline::{Doubts, Existing, Flaps, RouteChange, RouteEvent, StateOp, WithdrawReason};
 use crate::store::copy_encoding::EncodedRoute;
 
 /// The state of one table in a session.
@@ -84,7 +84,8 @@ impl Writer<'_> {
         change: RouteChange,
         doubts: Doubts,
     ) -> Result<(), SessionEnd> {
-        if !self.outbox.keeps_history() {
+        // History is of routes to prefixes.
+        if !self.outbox.keeps_history() || table.view.is_nlri() {
             return Ok(());
         }
         let Stamp { received_at, router_time, raw } = self.stamp;
@@ -109,7 +110,7 @@ impl Writer<'_> {
     /// Notes that a dump repeats a stored route, which is no event but counts for the identifiers of later events that
     /// are the same.
     pub fn repeated(&mut self, table: &Arc<Table>, nlri: Nlri, change: &RouteChange) {
-        if self.outbox.keeps_history() {
+        if self.outbox.keeps_history() && !table.view.is_nlri() {
             let Stamp { received_at, router_time, .. } = self.stamp;
             self.ids.repeated(table, &nlri, change, router_time.unwrap_or(*received_at));
         }
@@ -143,7 +144,7 @@ impl RibTable {
         }
         let announced = self.rib.announce(&nlri, route.fingerprint());
         let (received_at, sent_at) = (writer.stamp.received_at, writer.stamp.sent_at());
-        if let Some(flaps) = writer.outbox.flaps_of(&nlri.prefix) {
+        if let Some(flaps) = self.watched(&nlri, writer.outbox) {
             let is_dump = self.dump != SyncState::Over;
             let moment = FlapMoment { table: &self.table, is_dump, received_at, sent_at };
             self.flaps.announce(&nlri, route, announced.verdict, moment, flaps);
@@ -179,10 +180,15 @@ impl RibTable {
             return Ok(());
         }
         let (received_at, sent_at) = (writer.stamp.received_at, writer.stamp.sent_at());
-        if let Some(flaps) = writer.outbox.flaps_of(&nlri.prefix) {
+        if let Some(flaps) = self.watched(&nlri, writer.outbox) {
             self.flaps.withdraw(&nlri, FlapMoment { table: &self.table, is_dump, received_at, sent_at }, flaps);
         }
         writer.op(&self.table, nlri, change, Existing::Maybe)
+    }
+
+    /// Returns the counts of changes of watched routes, if this one is watched.
+    fn watched<'o>(&self, nlri: &Nlri, outbox: &'o mut Outbox) -> Option<&'o Flaps> {
+        if self.table.view.is_nlri() { None } else { outbox.flaps_of(&nlri.prefix) }
     }
 
     /// Returns whether the table has room for this route: one that it has, or a new one while there are fewer than

@@ -15,6 +15,7 @@ use super::standby::Standbys;
 use crate::config::{ResyncOnDrift, StoredViews};
 use crate::journal::{Feeds, Journal};
 use crate::metrics::Meters;
+use crate::model::StoredFamilies;
 use crate::pipeline::PipelineSender;
 use crate::stop::Stop;
 
@@ -36,6 +37,8 @@ pub struct Options {
     pub ignore_path_id: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
     /// Returns the RIBs that are stored for a router at this address.
     pub stored_views: Box<dyn Fn(IpAddr) -> StoredViews + Send + Sync>,
+    /// The families whose NLRI are not prefixes and are stored.
+    pub stored_families: StoredFamilies,
     /// The drift between stored routes and statistics at which a router has to dump again; `None`: never.
     pub resync_on_drift: Option<ResyncOnDrift>,
     /// The directory where rejected messages are kept.

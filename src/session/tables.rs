@@ -311,7 +311,7 @@ impl RouterTables {
 
 /// Returns the key of a table of this peer.
 pub(super) fn key_of(source: &RibSource, name: &TableName, slot: FamilyTable) -> TableKey {
-    TableKey { view: source.view, name: slot.name(Arc::clone(&name.stored)), afi: slot.afi }
+    TableKey { view: slot.view(source.view), name: slot.name(Arc::clone(&name.stored)), afi: slot.afi }
 }
 
 /// Returns the RIB and name of a table, which identify it in all its families.

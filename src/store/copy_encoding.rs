@@ -12,7 +12,7 @@ use super::copy_fields::{
     FieldReader, begin_jsonb, put_afi, put_bigint, put_bool, put_inet, put_jsonb, put_length, put_null, put_text,
     put_text_array, put_u32_as_bigint, put_written,
 };
-use crate::model::attrs::{Gaps, Labeled, write_labels};
+use crate::model::attrs::{Gaps, Labeled, NlriMembers, write_labels};
 use crate::model::{ExtraAttributes, NextHop, PathAttributes, PathStatus, RibKind, Table};
 
 /// The start of every binary COPY stream: signature, flags, length of the header extension.
@@ -85,6 +85,20 @@ impl EncodedRoute {
         path_status: Option<PathStatus>,
     ) -> EncodedRoute {
         with_columns(next_hop, attributes, path_status, None, |out, _, _| EncodedRoute::sealed(out))
+    }
+
+    /// Encodes the columns of an NLRI of another family: `attrs` has its fields, its key and its family too.
+    pub fn encode_nlri(
+        next_hop: Option<&NextHop>,
+        attributes: &PathAttributes<'_>,
+        path_status: Option<PathStatus>,
+        nlri: &NlriMembers,
+    ) -> EncodedRoute {
+        let link_local = next_hop.and_then(|next_hop| next_hop.link_local);
+        let beside = ExtraAttributes { link_local, path_status, nlri: Some(nlri), ..ExtraAttributes::default() };
+        let mut out = vec![0; FINGERPRINT];
+        put_attributes(&mut out, next_hop, attributes, &beside);
+        EncodedRoute::sealed(&mut out)
     }
 
     /// Seals columns that have room for their fingerprint before them: fills in the fingerprint and copies both.
@@ -229,7 +243,7 @@ fn with_columns<T>(
     let link_local = next_hop.and_then(|next_hop| next_hop.link_local);
     SCRATCH.with_borrow_mut(|out| {
         out.extend_from_slice(&[0; FINGERPRINT]);
-        let beside = ExtraAttributes { link_local, path_status, labeled };
+        let beside = ExtraAttributes { link_local, path_status, labeled, nlri: None };
         let (length, gaps) = put_attributes(out, next_hop, attributes, &beside);
         let taken = take(out, length, gaps);
         out.clear();
@@ -243,7 +257,7 @@ fn put_attributes(
     out: &mut Vec<u8>,
     next_hop: Option<&NextHop>,
     attributes: &PathAttributes<'_>,
-    beside: &ExtraAttributes,
+    beside: &ExtraAttributes<'_>,
 ) -> (usize, Gaps) {
     match next_hop {
         Some(next_hop) => put_inet(out, next_hop.address),
@@ -294,8 +308,8 @@ pub(crate) fn put_table(out: &mut Vec<u8>, table: &Table) {
 /// Returns the number of fields that [`put_speaker`] writes.
 pub(crate) fn speaker_columns(table: &Table) -> usize {
     match table.view.kind() {
-        RibKind::LocRib => 0,
-        RibKind::AdjRibIn | RibKind::AdjRibOut => 2,
+        RibKind::LocRib | RibKind::NlriLocRib => 0,
+        RibKind::AdjRibIn | RibKind::AdjRibOut | RibKind::NlriAdjRibIn | RibKind::NlriAdjRibOut => 2,
     }
 }
 

@@ -47,7 +47,8 @@ impl CountChanges {
     }
 
     fn add(&mut self, router: RouterId, table: TableKey, routes: i64) {
-        if routes != 0 {
+        // `route_counts` is of routes to prefixes.
+        if routes != 0 && !table.view.is_nlri() {
             *self.0.entry((router, table)).or_default() += routes;
         }
     }

@@ -19,10 +19,13 @@ use super::{maintenance, routes, statement, sync};
 use crate::model::{RibKind, RouterId, SessionEvent, SessionEventKind, cut_reason};
 
 /// The tables of the router's present state, in the order of deletion.
-const STATE: [&str; 12] = [
+const STATE: [&str; 18] = [
     "current_routes",
     "adj_rib_in",
     "adj_rib_out",
+    "nlri_loc_rib",
+    "nlri_adj_rib_in",
+    "nlri_adj_rib_out",
     "peer_statistics",
     "peers",
     "add_path_evidence",
@@ -30,6 +33,9 @@ const STATE: [&str; 12] = [
     "rib_sync_status",
     "adj_rib_in_sync_status",
     "adj_rib_out_sync_status",
+    "nlri_loc_rib_sync_status",
+    "nlri_adj_rib_in_sync_status",
+    "nlri_adj_rib_out_sync_status",
     "route_counts",
     "peer_route_counts",
 ];

@@ -46,6 +46,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0031_history_pages"),
     migration!("0032_index_sizes"),
     migration!("0035_archive"),
+    migration!("0037_nlri_routes"),
 ];
 
 /// The key of the advisory lock under which migrations run: "ribmigr" in ASCII.

@@ -56,8 +56,8 @@ impl RouteKey<'_> {
     /// Returns the number of those that name the table.
     pub(super) fn table_fields(table: &Table) -> usize {
         match table.view.kind() {
-            RibKind::LocRib => 3,
-            RibKind::AdjRibIn | RibKind::AdjRibOut => 5,
+            RibKind::LocRib | RibKind::NlriLocRib => 3,
+            RibKind::AdjRibIn | RibKind::AdjRibOut | RibKind::NlriAdjRibIn | RibKind::NlriAdjRibOut => 5,
         }
     }
 

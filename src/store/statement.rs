@@ -17,10 +17,10 @@ use std::sync::OnceLock;
 
 use crate::model::RibKind;
 
-/// A statement in its three renderings, made when it is first used.
+/// A statement in its renderings, made when it is first used.
 pub(super) struct PerRib {
     text: &'static str,
-    rendered: OnceLock<[String; 3]>,
+    rendered: OnceLock<[String; 6]>,
 }
 
 impl PerRib {
@@ -30,12 +30,15 @@ impl PerRib {
 
     /// Returns the statement for the tables of `kind`.
     pub(super) fn on(&self, kind: RibKind) -> &str {
-        let [loc_rib, adj_rib_in, adj_rib_out] =
+        let [loc_rib, adj_rib_in, adj_rib_out, nlri_loc_rib, nlri_adj_rib_in, nlri_adj_rib_out] =
             self.rendered.get_or_init(|| RibKind::ALL.map(|kind| render(self.text, kind)));
         match kind {
             RibKind::LocRib => loc_rib,
             RibKind::AdjRibIn => adj_rib_in,
             RibKind::AdjRibOut => adj_rib_out,
+            RibKind::NlriLocRib => nlri_loc_rib,
+            RibKind::NlriAdjRibIn => nlri_adj_rib_in,
+            RibKind::NlriAdjRibOut => nlri_adj_rib_out,
         }
     }
 }
@@ -60,6 +63,9 @@ fn fill(hole: &str, kind: RibKind) -> Option<String> {
         RibKind::LocRib => ("current_routes", "rib_sync_status", "staged"),
         RibKind::AdjRibIn => ("adj_rib_in", "adj_rib_in_sync_status", "staged_in"),
         RibKind::AdjRibOut => ("adj_rib_out", "adj_rib_out_sync_status", "staged_out"),
+        RibKind::NlriLocRib => ("nlri_loc_rib", "nlri_loc_rib_sync_status", "staged_nlri"),
+        RibKind::NlriAdjRibIn => ("nlri_adj_rib_in", "nlri_adj_rib_in_sync_status", "staged_nlri_in"),
+        RibKind::NlriAdjRibOut => ("nlri_adj_rib_out", "nlri_adj_rib_out_sync_status", "staged_nlri_out"),
     };
     match hole {
         "routes" => return Some(routes.to_owned()),
@@ -74,7 +80,7 @@ fn fill(hole: &str, kind: RibKind) -> Option<String> {
         }
         None => columns(hole)?.iter().map(|column| format!("{column}, ")).collect(),
     };
-    Some(if kind == RibKind::LocRib { String::new() } else { of_peer })
+    Some(if kind.is_loc_rib() { String::new() } else { of_peer })
 }
 
 /// Returns the columns of a list, of a table if one is named before it.
@@ -107,6 +113,8 @@ mod tests {
             render("{and t.address = s.address}{x.y}", RibKind::AdjRibIn),
             "AND t.peer_address = s.peer_address{x.y}"
         );
-        assert_eq!(RibKind::ALL.map(|kind| render("{routes}", kind)), ["current_routes", "adj_rib_in", "adj_rib_out"]);
+        let all = RibKind::ALL.map(|kind| render("{routes}", kind));
+        let nlri = ["nlri_loc_rib", "nlri_adj_rib_in", "nlri_adj_rib_out"];
+        assert_eq!(all, [["current_routes", "adj_rib_in", "adj_rib_out"], nlri].concat()[..]);
     }
 }

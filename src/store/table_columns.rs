@@ -6,7 +6,7 @@ use postgres::Row;
 use postgres::types::{ToSql, Type};
 
 use super::error::{Error, Result};
-use crate::model::{AdjRibKey, Afi, Policy, RibKind, RouterId, Table, TableKey, View};
+use crate::model::{AdjRibKey, Afi, NlriView, Policy, RibKind, RouterId, Table, TableKey, View};
 
 /// The keys of tables, column by column: the parameters $1 to $5 of the statements that work on a set of tables.
 #[derive(Debug, Default)]
@@ -91,6 +91,9 @@ pub(super) fn read_view(kind: RibKind, row: &Row) -> View {
         RibKind::LocRib => View::LocRib,
         RibKind::AdjRibIn => View::AdjRibIn(peer()),
         RibKind::AdjRibOut => View::AdjRibOut(peer()),
+        RibKind::NlriLocRib => View::Nlri(NlriView::LocRib),
+        RibKind::NlriAdjRibIn => View::Nlri(NlriView::AdjRibIn(peer())),
+        RibKind::NlriAdjRibOut => View::Nlri(NlriView::AdjRibOut(peer())),
     }
 }
 

@@ -175,6 +175,8 @@ pub fn derive(
                 let is_known = is_live && !row.is_stale && !row.is_dumping;
                 (router.loc_ribs.entry(row.table.clone()).or_default(), row.synced.filter(|_| is_known))
             }
+            // Watches are of routes to prefixes.
+            RibKind::NlriLocRib | RibKind::NlriAdjRibIn | RibKind::NlriAdjRibOut => continue,
             RibKind::AdjRibIn | RibKind::AdjRibOut => {
                 if row.has_post_policy && router.basis == Basis::PrePolicy {
                     router.basis = Basis::PostPolicy;

@@ -23,6 +23,7 @@ mod relay;
 mod sessions;
 mod station_scene;
 mod stations_at_random;
+mod stored_families;
 mod take_over;
 mod tls;
 mod two_sessions;

@@ -381,7 +381,7 @@ pub(super) fn routes(line: &RouterLine) -> Markup {
     html! {
         (words::grouped(line.routes))
         @match line.rib {
-            RibKind::LocRib => {},
+            RibKind::LocRib | RibKind::NlriLocRib | RibKind::NlriAdjRibIn | RibKind::NlriAdjRibOut => {},
             RibKind::AdjRibIn => { " " span.faint { "Adj-RIB-In" } },
             RibKind::AdjRibOut => { " " span.faint { "Adj-RIB-Out" } },
         }

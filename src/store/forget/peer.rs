@@ -15,7 +15,12 @@ use crate::store::watch::outbox::{self, Cause};
 use crate::store::{routes, sync};
 
 /// The tables of its routes.
-const ROUTES: [(&str, RibKind); 2] = [("adj_rib_in", RibKind::AdjRibIn), ("adj_rib_out", RibKind::AdjRibOut)];
+const ROUTES: [(&str, RibKind); 4] = [
+    ("adj_rib_in", RibKind::AdjRibIn),
+    ("adj_rib_out", RibKind::AdjRibOut),
+    ("nlri_adj_rib_in", RibKind::NlriAdjRibIn),
+    ("nlri_adj_rib_out", RibKind::NlriAdjRibOut),
+];
 
 /// Tables of which a live session of the router has the rows in memory.
 const IN_MEMORY: [&str; 2] = ["table_names", "add_path_evidence"];
@@ -27,7 +32,14 @@ const STATE: [&str; 2] = ["peer_statistics", "peer_route_counts"];
 const PAST: [&str; 2] = ["route_events", "session_events"];
 
 /// The tables that say that it exists: deleted last, in one step.
-const IDENTITY: [&str; 4] = ["adj_rib_in_sync_status", "adj_rib_out_sync_status", "route_counts", "peers"];
+const IDENTITY: [&str; 6] = [
+    "adj_rib_in_sync_status",
+    "adj_rib_out_sync_status",
+    "nlri_adj_rib_in_sync_status",
+    "nlri_adj_rib_out_sync_status",
+    "route_counts",
+    "peers",
+];
 
 /// A peer of a router, by its address.
 #[derive(Clone, Copy, Debug)]

@@ -40,8 +40,10 @@ pub fn check_attributes(columns: &[u8]) {
 /// The key of a row of `current_routes`, or of the Adj-RIB that the table is.
 pub fn check_key(table: &Table, fields: &[u8]) {
     let columns = match table.view.kind() {
-        RibKind::LocRib => &[Text, Text, Afi, Cidr, Unsigned][..],
-        RibKind::AdjRibIn | RibKind::AdjRibOut => &[Text, Inet, Bool, Text, Afi, Cidr, Unsigned],
+        RibKind::LocRib | RibKind::NlriLocRib => &[Text, Text, Afi, Cidr, Unsigned][..],
+        RibKind::AdjRibIn | RibKind::AdjRibOut | RibKind::NlriAdjRibIn | RibKind::NlriAdjRibOut => {
+            &[Text, Inet, Bool, Text, Afi, Cidr, Unsigned]
+        }
     };
     let rest = columns.iter().fold(fields, |rest, column| check_field(rest, *column, false));
     assert!(rest.is_empty(), "octets behind the last column");
