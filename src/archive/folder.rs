@@ -59,11 +59,16 @@ impl Archive {
         Ok(Archive { folder: whole, with_raw, counted: HashMap::new(), compared: HashMap::new() })
     }
 
-    /// Refuses a folder that lost its files, as one that is not mounted.
+    /// Refuses a history without partitions of PostgreSQL's own, and a folder that lost its files, as one that is not
+    /// mounted.
     ///
     /// # Errors
     /// In words.
     pub(crate) fn check(&self, client: &mut Client) -> Result<std::result::Result<(), String>> {
+        if !partitions::is_partitioned(client, &EVENTS)? {
+            let why = "route_events has no partitions of PostgreSQL's own, as with TimescaleDB: no day can be archived";
+            return Ok(Err(why.to_owned()));
+        }
         let prefix = self.prefix();
         if Path::new(&prefix).is_dir() || !rows::has_files(client, &prefix)? {
             return Ok(Ok(()));

@@ -275,7 +275,11 @@ pub fn fill(client: &mut Client, series: &Series, day: Date) -> Result<Vec<Strin
     Ok(made)
 }
 
-fn is_partitioned(client: &mut Client, series: &Series) -> Result<bool> {
+/// Returns whether the parent is partitioned by PostgreSQL itself; false if an extension does it, or nobody.
+///
+/// # Errors
+/// When the statement fails or the connection is lost.
+pub(crate) fn is_partitioned(client: &mut Client, series: &Series) -> Result<bool> {
     let kind = "SELECT relkind = 'p' FROM pg_class WHERE oid = $1::text::regclass";
     Ok(client.query_typed_one(kind, &[(&series.parent, Type::TEXT)])?.get(0))
 }

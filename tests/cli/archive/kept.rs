@@ -40,6 +40,16 @@ fn without_an_archive_retention_is_as_before() {
     assert_eq!(scene.db.rows("SELECT count(*) FROM archives"), ["0"]);
 }
 
+#[test]
+fn a_history_without_partitions_is_refused() {
+    let scene = Scene::new();
+    let plain = "ALTER TABLE route_events RENAME TO parted; CREATE TABLE route_events (LIKE parted INCLUDING ALL)";
+    scene.db.client().batch_execute(plain).unwrap();
+    for (is_done, text) in [scene.archive(&[]), scene.maintain(RETENTION)] {
+        assert!(!is_done && text.contains("has no partitions of PostgreSQL's own"), "{text}");
+    }
+}
+
 /// `/dev/full` in place of a draft fails as a full disk does.
 #[test]
 fn a_full_disk_keeps_history_and_other_work_goes_on() {
