@@ -113,7 +113,7 @@ fn originator(fields: &mut Fields, body: &mut Reader<'_>) -> Result<(), DecodeEr
     Ok(())
 }
 
-/// Reads source and group, each after its length in bits; 0 is any (RFC 6625 section 3). A group of another length is an
+/// Reads source and group, each after its length in bits; 0 is any (RFC 6625). A group of another length is an
 /// opaque value of LDP, whose length is in octets (section 11.3.2).
 fn source_and_group(fields: &mut Fields, body: &mut Reader<'_>) -> Result<(), DecodeError> {
     for (name, field) in [("source", "multicast source"), ("group", "multicast group")] {
