@@ -7,6 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
 use crate::model::RouterId;
+use crate::model::write_text::hex;
 
 /// The folder that all files are below, and the name of the table that they are of.
 const TABLE: &str = "route_events";
@@ -50,7 +51,7 @@ fn router_key(router: &RouterId) -> String {
         return key;
     }
     let hash = Sha256::digest(router.as_str());
-    let mark: String = hash.iter().take(MARK_DIGITS / 2).map(|octet| format!("{octet:02x}")).collect();
+    let mark = hex(&hash[..MARK_DIGITS / 2]);
     let mut end = NAME_OCTETS_MAX - MARK_DIGITS - 1;
     // An escaped octet stays whole.
     while key[end - 2..end].contains('%') {

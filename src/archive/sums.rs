@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::schema::{EVENT_ID, Row};
+use crate::model::write_text::hex;
 use crate::store::archive::{Cell, Verified};
 
 /// The names in a file's metadata: SHA-256 over the identifiers in their order, and XXH3 over all values.
@@ -65,7 +66,7 @@ impl Sums {
 
     /// Returns the pairs for a file's metadata.
     pub(super) fn pairs(&self) -> Vec<KeyValue> {
-        let ids: String = self.ids.clone().finalize().iter().map(|octet| format!("{octet:02x}")).collect();
+        let ids = hex(&self.ids.clone().finalize());
         let values = format!("{:016x}", self.values.finish());
         vec![KeyValue::new(IDS_KEY.to_owned(), ids), KeyValue::new(VALUES_KEY.to_owned(), values)]
     }

@@ -93,7 +93,7 @@ pub(super) enum Place {
 
 /// The relation of a reader to a feed that it meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stand {
+pub enum ReaderState {
     /// Its session may still turn out to stand by, or nothing was appended.
     Early,
     /// It can be read from its first octet.
@@ -244,18 +244,18 @@ impl Feed {
     }
 
     /// Returns what a reader that does not read has to do.
-    pub fn stand(&self, reader: usize) -> Stand {
+    pub fn state_of(&self, reader: usize) -> ReaderState {
         let inner = self.lock();
         let is_nothing = inner.end == 0 || !inner.is_claimed;
         match inner.readers.get(reader) {
-            None | Some(Position::Done) => Stand::Over,
-            _ if inner.is_cut || inner.is_lost || inner.is_over && is_nothing => Stand::Over,
-            Some(Position::Missed) if inner.is_over => Stand::Over,
+            None | Some(Position::Done) => ReaderState::Over,
+            _ if inner.is_cut || inner.is_lost || inner.is_over && is_nothing => ReaderState::Over,
+            Some(Position::Missed) if inner.is_over => ReaderState::Over,
             Some(Position::At(0)) if inner.end == 0 || !inner.is_claimed && self.began.elapsed() < CLAIM_TIME => {
-                Stand::Early
+                ReaderState::Early
             }
-            Some(Position::At(0)) => Stand::Ready,
-            Some(Position::At(_) | Position::Missed) => Stand::Missed,
+            Some(Position::At(0)) => ReaderState::Ready,
+            Some(Position::At(_) | Position::Missed) => ReaderState::Missed,
         }
     }
 

@@ -78,11 +78,11 @@ fn read(reader: &mut FeedReader) -> (Vec<u8>, Part) {
 #[test]
 fn a_segment_stays_while_a_reader_wants_it() {
     let mut scene = Scene::new(2);
-    assert_eq!(scene.feed.stand(0), Stand::Early);
+    assert_eq!(scene.feed.state_of(0), ReaderState::Early);
     (0..20).for_each(|octet| scene.append(octet));
-    assert_eq!(scene.feed.stand(0), Stand::Early, "it may stand by");
+    assert_eq!(scene.feed.state_of(0), ReaderState::Early, "it may stand by");
     scene.feed.claim();
-    assert_eq!(scene.feed.stand(0), Stand::Ready);
+    assert_eq!(scene.feed.state_of(0), ReaderState::Ready);
     let mut readers = [0, 1].map(|reader| scene.reader(reader, 0));
     assert_eq!(read(&mut readers[0]), ((0..20).collect(), Part::Nothing));
     scene.release(scene.octets);
@@ -109,7 +109,7 @@ fn a_reader_that_is_late_begins_in_the_middle() {
     scene.feed.claim();
     (0..12).for_each(|octet| scene.append(octet));
     [0, 1].into_iter().for_each(|reader| scene.feed.miss(reader));
-    assert_eq!((scene.feed.stand(0), scene.feed.want_all(0)), (Stand::Missed, true), "all of it is there");
+    assert_eq!((scene.feed.state_of(0), scene.feed.want_all(0)), (ReaderState::Missed, true), "all of it is there");
     scene.feed.miss(0);
     scene.release(scene.octets);
     assert!(!scene.feed.want_all(0) && scene.feed.want_rest(0).is_none() && scene.feed.is_middle_wanted());
@@ -140,7 +140,7 @@ fn what_is_cut_or_lost_is_not_read() {
     (0..2).for_each(|octet| scene.append(octet));
     let mut reader = scene.reader(0, 0);
     scene.feed.lose();
-    assert!(reader.next_part().is_err() && scene.feed.stand(0) == Stand::Over && scene.feed.is_read());
+    assert!(reader.next_part().is_err() && scene.feed.state_of(0) == ReaderState::Over && scene.feed.is_read());
     scene.feed.cut();
     assert_eq!(read(&mut reader), (Vec::new(), Part::Cut));
 }

@@ -34,7 +34,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use checkpoint::Checkpoint;
-pub use feed::{Feed, Feeds, Stand};
+pub use feed::{Feed, Feeds, ReaderState};
 pub use feed_reader::{FeedReader, Part};
 pub use record::Chunk;
 pub use stream::{Piece, Stream};

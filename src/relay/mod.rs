@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use log::info;
 
-use crate::journal::{Feed, FeedReader, Feeds, Stand};
+use crate::journal::{Feed, FeedReader, Feeds, ReaderState};
 use crate::metrics::{Heartbeat, Meters, RelayMeter};
 use crate::stop::Stop;
 use link::{Link, Turn};
@@ -75,7 +75,7 @@ pub fn run(options: &Options, heartbeat: &Heartbeat, stop: &Stop) {
             }
         } else {
             relay.meet();
-            relay.reach.look();
+            relay.reach.probe();
             relay.begin_links();
         }
         let is_busy = relay.turn_links();
@@ -127,21 +127,21 @@ impl Relay<'_> {
     fn begin_links(&mut self) {
         for mut idle in std::mem::take(&mut self.idle) {
             let reader = self.options.reader;
-            let is_begun = match idle.feed.stand(reader) {
-                Stand::Over => {
+            let is_begun = match idle.feed.state_of(reader) {
+                ReaderState::Over => {
                     idle.feed.leave(reader);
                     continue;
                 }
-                Stand::Early => false,
-                Stand::Ready if self.reach.is_up() => self.begin(&idle.feed, 0, Vec::new()),
-                Stand::Ready => {
+                ReaderState::Early => false,
+                ReaderState::Ready if self.reach.is_up() => self.begin(&idle.feed, 0, Vec::new()),
+                ReaderState::Ready => {
                     if self.reach.is_down() {
                         // The journal need not keep it for a station that may stay away.
                         idle.feed.miss(reader);
                     }
                     false
                 }
-                Stand::Missed => self.reach.is_trusted() && self.make_up(&mut idle),
+                ReaderState::Missed => self.reach.is_trusted() && self.make_up(&mut idle),
             };
             if !is_begun {
                 self.idle.push(idle);
@@ -225,7 +225,7 @@ impl Relay<'_> {
         let count = |length: usize| u64::try_from(length).unwrap_or(u64::MAX);
         self.meter.is_up.set(u64::from(self.reach.is_up()));
         self.meter.sessions.set(count(self.links.len()));
-        let is_missed = |idle: &&Idle| idle.feed.stand(self.options.reader) == Stand::Missed;
+        let is_missed = |idle: &&Idle| idle.feed.state_of(self.options.reader) == ReaderState::Missed;
         self.meter.missed.set(count(self.idle.iter().filter(is_missed).count()));
         self.meter.lag.set(self.links.iter().map(Link::lag).sum());
     }

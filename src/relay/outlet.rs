@@ -5,6 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
@@ -42,7 +43,7 @@ impl Outlet {
         socket.set_tcp_keepalive(&keepalive)?;
         socket.set_tcp_user_timeout(Some(idle + interval * probes))?;
         match socket.connect(&address.into()) {
-            Err(error) if error.raw_os_error() != Some(115 /* EINPROGRESS */) => return Err(error),
+            Err(error) if error.raw_os_error() != Some(Errno::EINPROGRESS as i32) => return Err(error),
             Ok(()) | Err(_) => {}
         }
         let tls = match tls {

@@ -92,7 +92,7 @@ impl<'a> Reach<'a> {
     }
 
     /// Goes on finding out.
-    pub(super) fn look(&mut self) {
+    pub(super) fn probe(&mut self) {
         if self.is_up || Instant::now() < self.next_try {
             return;
         }

@@ -31,9 +31,9 @@ pub struct Balancers {
 
 /// One connection that waits for its header.
 #[derive(Debug)]
-pub(super) struct Waiting(Arc<Balancers>);
+pub(super) struct PendingHeader(Arc<Balancers>);
 
-impl Drop for Waiting {
+impl Drop for PendingHeader {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
@@ -51,8 +51,8 @@ impl Balancers {
     }
 
     /// Counts a connection that waits for its header; `None` if too many do.
-    pub(super) fn wait(self: &Arc<Self>) -> Option<Waiting> {
-        let waiting = Waiting(Arc::clone(self));
+    pub(super) fn wait(self: &Arc<Self>) -> Option<PendingHeader> {
+        let waiting = PendingHeader(Arc::clone(self));
         (self.waiting.fetch_add(1, Ordering::Relaxed) < WAITING_MAX).then_some(waiting)
     }
 }
@@ -148,7 +148,7 @@ mod tests {
         let balancers = Arc::new(Balancers::new(vec!["192.0.2.0/24".parse().unwrap()]));
         let has = |address: &str| balancers.has(address.parse().unwrap());
         assert!(has("192.0.2.1") && has("::ffff:192.0.2.1") && !has("198.51.100.1"));
-        let mut waiting: Vec<Waiting> = (0..WAITING_MAX).map(|_| balancers.wait().unwrap()).collect();
+        let mut waiting: Vec<PendingHeader> = (0..WAITING_MAX).map(|_| balancers.wait().unwrap()).collect();
         assert!(balancers.wait().is_none() && balancers.wait().is_none());
         waiting.pop();
         waiting.push(balancers.wait().unwrap());

@@ -63,7 +63,7 @@ impl Target {
     }
 
     /// Logs a change of its state. Returns why the router is not reached, if it is not.
-    fn look(&self) -> Result<(), Option<String>> {
+    fn check(&self) -> Result<(), Option<String>> {
         let mut inner = self.lock();
         if inner.connection.as_ref().is_some_and(|connection| connection.is_named()) {
             if inner.told.replace(true) != Some(true) {
@@ -94,7 +94,7 @@ pub(crate) fn measure(targets: &[Arc<Target>], meters: &Meters) {
     const NAMED_MAX: usize = 3;
     let mut without = Vec::new();
     for target in targets {
-        let state = target.look();
+        let state = target.check();
         meters.connect.set_reached(&target.name, state.is_ok());
         // One that was never tried to the end is not in trouble yet.
         if let Err(Some(why)) = state {

@@ -84,7 +84,8 @@ impl EncodedRoute {
         attributes: &PathAttributes<'_>,
         path_status: Option<PathStatus>,
     ) -> EncodedRoute {
-        with_columns(next_hop, attributes, path_status, None, |out, _, _| EncodedRoute::sealed(out))
+        let extra = ExtraAttributes { path_status, ..ExtraAttributes::default() };
+        with_columns(next_hop, attributes, extra, |out, _, _| EncodedRoute::sealed(out))
     }
 
     /// Encodes the columns of an NLRI of another family: `attrs` has its fields, its key and its family too.
@@ -94,11 +95,8 @@ impl EncodedRoute {
         path_status: Option<PathStatus>,
         nlri: &NlriMembers,
     ) -> EncodedRoute {
-        let link_local = next_hop.and_then(|next_hop| next_hop.link_local);
-        let beside = ExtraAttributes { link_local, path_status, nlri: Some(nlri), ..ExtraAttributes::default() };
-        let mut out = vec![0; FINGERPRINT];
-        put_attributes(&mut out, next_hop, attributes, &beside);
-        EncodedRoute::sealed(&mut out)
+        let extra = ExtraAttributes { path_status, nlri: Some(nlri), ..ExtraAttributes::default() };
+        with_columns(next_hop, attributes, extra, |out, _, _| EncodedRoute::sealed(out))
     }
 
     /// Seals columns that have room for their fingerprint before them: fills in the fingerprint and copies both.
@@ -204,7 +202,8 @@ impl LabeledRoutes {
         path_status: Option<PathStatus>,
         labeled: Labeled,
     ) -> LabeledRoutes {
-        with_columns(next_hop, attributes, path_status, Some(labeled), |out, length, gaps| {
+        let extra = ExtraAttributes { path_status, labeled: Some(labeled), ..ExtraAttributes::default() };
+        with_columns(next_hop, attributes, extra, |out, length, gaps| {
             let labels = gaps.labels.expect("labeled routes have labels");
             let places = Places { length, rd: gaps.rd.unwrap_or(labels), labels };
             let mut front = Xxh3::new();
@@ -236,14 +235,13 @@ impl LabeledRoutes {
 fn with_columns<T>(
     next_hop: Option<&NextHop>,
     attributes: &PathAttributes<'_>,
-    path_status: Option<PathStatus>,
-    labeled: Option<Labeled>,
+    extra: ExtraAttributes<'_>,
     take: impl FnOnce(&mut [u8], usize, Gaps) -> T,
 ) -> T {
     let link_local = next_hop.and_then(|next_hop| next_hop.link_local);
     SCRATCH.with_borrow_mut(|out| {
         out.extend_from_slice(&[0; FINGERPRINT]);
-        let beside = ExtraAttributes { link_local, path_status, labeled, nlri: None };
+        let beside = ExtraAttributes { link_local, ..extra };
         let (length, gaps) = put_attributes(out, next_hop, attributes, &beside);
         let taken = take(out, length, gaps);
         out.clear();

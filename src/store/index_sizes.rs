@@ -7,6 +7,7 @@ use postgres::Client;
 use postgres::types::Type;
 
 use super::error::Result;
+use super::maintenance;
 
 /// The longest time that a rebuild may take.
 const REBUILD_TIMEOUT: &str = "1h";
@@ -56,7 +57,9 @@ pub fn rebuild_outgrown(client: &mut Client, smallest: Smallest) -> Result<Optio
     client.execute_typed("UPDATE index_sizes SET tried_at = now() WHERE name = $1", &[(&name, Type::TEXT)])?;
     client.batch_execute(&format!("SET statement_timeout = '{REBUILD_TIMEOUT}'"))?;
     client.batch_execute(&format!("SET lock_timeout = '{REBUILD_WAIT}'"))?;
-    client.batch_execute(&format!("REINDEX INDEX CONCURRENTLY {index}"))?;
+    let rebuilt = client.batch_execute(&format!("REINDEX INDEX CONCURRENTLY {index}"));
+    maintenance::limit(client)?;
+    rebuilt?;
     let after = client.query_typed_one(
         "UPDATE index_sizes SET bytes = pg_relation_size($2::text::regclass), rows = $3, noted_at = now()
          WHERE name = $1 RETURNING bytes",

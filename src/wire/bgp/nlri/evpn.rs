@@ -124,9 +124,7 @@ fn ip_prefix(fields: &mut Fields, body: &mut Reader<'_>) -> Result<(), DecodeErr
 /// Type 6 (RFC 9251 section 9.1): everything but the flags is part of the route key.
 fn selective_multicast(fields: &mut Fields, body: &mut Reader<'_>) -> Result<(), DecodeError> {
     rd(fields, body)?;
-    ethernet_tag(fields, body)?;
-    source_and_group(fields, body)?;
-    originator(fields, body)?;
+    tag_to_originator(fields, body)?;
     flags(fields, body)
 }
 
@@ -135,9 +133,7 @@ fn membership_report(fields: &mut Fields, body: &mut Reader<'_>) -> Result<(), D
     rd(fields, body)?;
     let esi = esi(body)?;
     fields.add_to_key("esi", esi);
-    ethernet_tag(fields, body)?;
-    source_and_group(fields, body)?;
-    originator(fields, body)?;
+    tag_to_originator(fields, body)?;
     flags(fields, body)
 }
 
@@ -147,9 +143,7 @@ fn leave(fields: &mut Fields, body: &mut Reader<'_>) -> Result<(), DecodeError> 
     rd(fields, body)?;
     let esi = esi(body)?;
     fields.add_to_key("esi", esi);
-    ethernet_tag(fields, body)?;
-    source_and_group(fields, body)?;
-    originator(fields, body)?;
+    tag_to_originator(fields, body)?;
     body.take(4, "reserved")?;
     fields.add("maximum_response_time", body.u8("maximum response time")?);
     flags(fields, body)
@@ -166,9 +160,7 @@ fn per_region(fields: &mut Fields, body: &mut Reader<'_>) -> Result<(), DecodeEr
 /// Type 10 (RFC 9572 section 3.2).
 fn s_pmsi(fields: &mut Fields, body: &mut Reader<'_>) -> Result<(), DecodeError> {
     rd(fields, body)?;
-    ethernet_tag(fields, body)?;
-    source_and_group(fields, body)?;
-    originator(fields, body)
+    tag_to_originator(fields, body)
 }
 
 /// Type 11 (RFC 9572 section 3.3): the route key is the NLRI of the route that asked for leaves.
@@ -200,6 +192,13 @@ fn ethernet_tag(fields: &mut Fields, body: &mut Reader<'_>) -> Result<(), Decode
 fn originator(fields: &mut Fields, body: &mut Reader<'_>) -> Result<(), DecodeError> {
     fields.add_to_key("originator", address(body, "originating router's address")?);
     Ok(())
+}
+
+/// Reads the fields that routes of a multicast flow share: tag, source, group, originator.
+fn tag_to_originator(fields: &mut Fields, body: &mut Reader<'_>) -> Result<(), DecodeError> {
+    ethernet_tag(fields, body)?;
+    source_and_group(fields, body)?;
+    originator(fields, body)
 }
 
 /// Reads source and group; length 0 is any (RFC 9251 section 9.1).
