@@ -268,6 +268,11 @@ impl SessionEnd {
     pub(crate) fn is_by_connection(&self) -> bool {
         matches!(self.cause, Cause::Closed | Cause::Lost)
     }
+
+    /// Returns true if the received bytes ended the session, whatever became of the connection since.
+    pub(crate) fn is_by_content(&self) -> bool {
+        matches!(self.cause, Cause::OutOfStep)
+    }
 }
 
 impl From<Cause> for SessionEnd {

@@ -142,11 +142,10 @@ fn read(shared: &Shared, connection: &Connection, session: &mut Session, input: 
                 session.gap(&what);
                 Ok(())
             }
-            // Both a stop and a newer session appear as the end of the stream.
-            Next::End(_) if connection.is_superseded() => return Cause::Superseded.into(),
-            Next::End(_) if shared.stop.is_stopping() => return Cause::Stopping.into(),
-            Next::End(end) if connection.asked_to_end().is_some() => return connection.asked_to_end().unwrap_or(end),
             Next::End(end) => {
+                if let Some(end) = ended_from_here(&end, connection, shared.stop.is_stopping()) {
+                    return end;
+                }
                 session.end_replay();
                 return end;
             }
@@ -157,6 +156,20 @@ fn read(shared: &Shared, connection: &Connection, session: &mut Session, input: 
         if shared.stop.is_stopping() {
             return Cause::Stopping.into();
         }
+    }
+}
+
+/// Returns why the collector itself closed a connection whose stream ended like this. A stop and a newer session both
+/// appear as the end of the stream, but never as bytes that are not BMP.
+fn ended_from_here(end: &SessionEnd, connection: &Connection, is_stopping: bool) -> Option<SessionEnd> {
+    if connection.is_superseded() {
+        Some(Cause::Superseded.into())
+    } else if end.is_by_content() {
+        None
+    } else if is_stopping {
+        Some(Cause::Stopping.into())
+    } else {
+        connection.asked_to_end()
     }
 }
 
@@ -208,4 +221,27 @@ fn apply(
 
 fn octets(bytes: usize) -> u64 {
     u64::try_from(bytes).expect("a length fits 64 bits")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+
+    #[test]
+    fn a_stop_explains_a_closed_connection_but_not_nonsense() {
+        let connection = Connection::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1, None);
+        let cause = |end: Cause, connection: &Connection, is_stopping| {
+            ended_from_here(&end.into(), connection, is_stopping).map(|end| end.cause)
+        };
+        assert_eq!(cause(Cause::Closed, &connection, true), Some(Cause::Stopping));
+        assert_eq!(cause(Cause::Closed, &connection, false), None);
+        assert_eq!(cause(Cause::OutOfStep, &connection, true), None);
+        connection.ask_to_end(Cause::Relay.into());
+        assert_eq!(cause(Cause::Lost, &connection, false), Some(Cause::Relay));
+        assert_eq!(cause(Cause::OutOfStep, &connection, false), None);
+        connection.supersede();
+        assert_eq!(cause(Cause::OutOfStep, &connection, true), Some(Cause::Superseded));
+    }
 }
