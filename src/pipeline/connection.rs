@@ -34,22 +34,16 @@ const STANDSTILL_MAX: Duration = Duration::from_secs(15 * 60);
 pub struct Connection {
     url: String,
     thread: String,
-    prepare: fn(&mut Client) -> store::Result<()>,
     health: Arc<Health>,
     client: Option<Client>,
     connected_at: Instant,
 }
 
 impl Connection {
-    /// Creates it; it connects at the first attempt, and `prepare` runs on each new connection.
-    pub fn new(
-        url: &str,
-        thread: &str,
-        prepare: fn(&mut Client) -> store::Result<()>,
-        health: &Arc<Health>,
-    ) -> Connection {
+    /// Creates it; it connects at the first attempt.
+    pub fn new(url: &str, thread: &str, health: &Arc<Health>) -> Connection {
         let (url, thread, health) = (url.to_owned(), thread.to_owned(), Arc::clone(health));
-        Connection { url, thread, prepare, health, client: None, connected_at: Instant::now() }
+        Connection { url, thread, health, client: None, connected_at: Instant::now() }
     }
 
     /// Does `work` once. `is_failing`: an earlier failure was reported.
@@ -95,9 +89,7 @@ impl Connection {
         let is_old = self.connected_at.elapsed() >= AGE_MAX;
         if is_old || self.client().is_none() {
             self.client = None;
-            let mut client = store::connect(&self.url, &self.thread)?;
-            (self.prepare)(&mut client)?;
-            self.client = Some(client);
+            self.client = Some(store::connect(&self.url, &self.thread)?);
             self.connected_at = Instant::now();
         }
         Ok(self.client.as_mut().expect("it was made above if it was missing"))
@@ -188,15 +180,9 @@ pub(super) enum Failure {
 }
 
 impl RetryingClient {
-    /// Creates a client that connects at the first attempt; `prepare` runs on each new connection.
-    pub(super) fn new(
-        options: &PipelineOptions,
-        thread: &str,
-        prepare: fn(&mut Client) -> store::Result<()>,
-        stop: Stop,
-        health: Arc<Health>,
-    ) -> RetryingClient {
-        let connection = Connection::new(&options.database_url, thread, prepare, &health);
+    /// Creates a client that connects at the first attempt.
+    pub(super) fn new(options: &PipelineOptions, thread: &str, stop: Stop, health: Arc<Health>) -> RetryingClient {
+        let connection = Connection::new(&options.database_url, thread, &health);
         let heartbeat = options.meters.heartbeat(thread, STANDSTILL_MAX);
         let backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
         RetryingClient { connection, stop, health, heartbeat, backoff, is_failing: false }

@@ -46,7 +46,6 @@ use std::thread::{self, JoinHandle};
 
 use crate::stop::Stop;
 pub use crate::store::journal_positions::StoredPositions;
-use crate::store::{events, routes};
 pub use connection::Connection;
 use crossbeam_channel::unbounded;
 use event_writer::EventWriter;
@@ -102,23 +101,23 @@ pub fn spawn(options: PipelineOptions, stop: &Stop) -> io::Result<(Pipeline, Pip
         let name = format!("state-{i}");
         let others =
             Others { helpers: helpers.clone(), hurry: hurry.clone(), loads: loads.clone(), removals: removals.clone() };
-        let writer = Writer::new(options.clone(), &name, routes::prepare, stop.clone());
+        let writer = Writer::new(options.clone(), &name, stop.clone());
         let writer = StateWriter::new(writer, others);
         threads.push(thread::Builder::new().name(name).spawn(move || writer.run(&items))?);
     }
     drop((loads, removals));
     for i in 0..options.state_writers.max(1) {
         let (name, to_load) = (format!("load-{i}"), to_load.clone());
-        let loader = Writer::new(options.clone(), &name, routes::prepare, stop.clone());
+        let loader = Writer::new(options.clone(), &name, stop.clone());
         threads.push(thread::Builder::new().name(name).spawn(move || loader.run_loads(&to_load))?);
         let (name, to_remove) = (format!("remove-{i}"), to_remove.clone());
-        let remover = Writer::new(options.clone(), &name, routes::prepare, stop.clone());
+        let remover = Writer::new(options.clone(), &name, stop.clone());
         threads.push(thread::Builder::new().name(name).spawn(move || remover.run_removals(&to_remove))?);
     }
     let ways = receivers.events.into_iter().zip(hurried).zip(suspensions);
     for (i, ((items, hurried), suspension)) in ways.enumerate() {
         let name = event_writer_name(i);
-        let writer = Writer::new(options.clone(), &name, events::prepare, stop.clone());
+        let writer = Writer::new(options.clone(), &name, stop.clone());
         let writer = EventWriter::new(writer, suspension);
         threads.push(thread::Builder::new().name(name).spawn(move || writer.run(&items, &hurried))?);
     }

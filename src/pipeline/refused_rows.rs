@@ -18,7 +18,7 @@ use super::options::PipelineOptions;
 use crate::model::{RouterId, Timestamp};
 use crate::quarantine::RejectedFile;
 use crate::stop::Stop;
-use crate::store::{self, Client, Error};
+use crate::store::Error;
 
 /// The work of a writer, as far as it differs from that of the others.
 pub(super) trait Work {
@@ -140,15 +140,10 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Creates a writer that connects at its first attempt; `prepare` runs on each new connection.
-    pub(super) fn new(
-        options: Arc<PipelineOptions>,
-        thread: &str,
-        prepare: fn(&mut Client) -> store::Result<()>,
-        stop: Stop,
-    ) -> Writer {
+    /// Creates a writer that connects at its first attempt.
+    pub(super) fn new(options: Arc<PipelineOptions>, thread: &str, stop: Stop) -> Writer {
         let health = Arc::clone(&options.health);
-        let connection = RetryingClient::new(&options, thread, prepare, stop, Arc::clone(&health));
+        let connection = RetryingClient::new(&options, thread, stop, Arc::clone(&health));
         let rejected = RejectedRows::new(&options.state_dir);
         Writer { options, connection, health, rejected, given_up: 0 }
     }

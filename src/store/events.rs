@@ -95,14 +95,6 @@ pub enum Action {
     Withdraw,
 }
 
-/// Creates the staging table of a new connection.
-///
-/// # Errors
-/// When a statement fails or the connection is lost.
-pub fn prepare(client: &mut Client) -> Result<()> {
-    Ok(client.batch_execute(include_str!("../../sql/statements/staging_events.sql"))?)
-}
-
 /// Returns the time of the database's clock.
 ///
 /// # Errors
@@ -184,7 +176,8 @@ pub fn copy_checked<'a>(
     let sql = format!(
         "COPY staged_events ({COLUMNS}, looked_from, dumped_from, is_replayed, is_shared) FROM STDIN (FORMAT binary)"
     );
-    let mut copy = Copy::begin(transaction, &sql)?;
+    let create = include_str!("../../sql/statements/staging_events.sql");
+    let mut copy = Copy::into_staging(transaction, create, &sql)?;
     for (event, check) in rows {
         let out = copy.row(EventRow::FIELDS + Check::FIELDS)?;
         event.put_fields(out);

@@ -14,6 +14,7 @@ use crate::model::{RibKind, StoredRoute, Table};
 /// The longest time reading tables may take, independent of the limit for a writer's other statements.
 const TIMEOUT: &str = "10min";
 
+static STAGE_TABLES: PerRib = PerRib::new(include_str!("../../sql/statements/staging_tables.sql"));
 static COPY_TABLES: PerRib = PerRib::new("COPY {staged}_tables FROM STDIN (FORMAT binary)");
 static LOAD: PerRib = PerRib::new(include_str!("../../sql/statements/load_routes.sql"));
 
@@ -35,7 +36,7 @@ pub fn load(client: &mut Client, tables: &[&Table]) -> Result<Vec<Vec<StoredRout
         let of_kind: Vec<usize> = (0..tables.len()).filter(|i| tables[*i].view.kind() == kind).collect();
         let Some(first) = of_kind.first() else { continue };
         let speaker_columns = copy_encoding::speaker_columns(tables[*first]);
-        let mut copy = Copy::begin(&mut transaction, COPY_TABLES.on(kind))?;
+        let mut copy = Copy::into_staging(&mut transaction, STAGE_TABLES.on(kind), COPY_TABLES.on(kind))?;
         for i in &of_kind {
             let fields = 1 + RouteKey::table_fields(tables[*i]);
             let out = copy.row(fields)?;

@@ -6,8 +6,8 @@
 use std::io::Write;
 use std::net::IpAddr;
 
+use postgres::Transaction;
 use postgres::types::{ToSql, Type};
-use postgres::{Client, Transaction};
 
 use super::copy_encoding::{self, EncodedRoute};
 use super::copy_fields;
@@ -24,7 +24,8 @@ const COPY_CHUNK_BYTES: usize = 256 * 1024;
 /// The longest time the removal of a whole table may take: a million routes take about a second.
 const REMOVE_TIMEOUT: &str = "10min";
 
-static STAGING: PerRib = PerRib::new(include_str!("../../sql/statements/staging.sql"));
+static STAGE_ROUTES: PerRib = PerRib::new(include_str!("../../sql/statements/staging_routes.sql"));
+static STAGE_KEYS: PerRib = PerRib::new(include_str!("../../sql/statements/staging_keys.sql"));
 static INSERT: PerRib = PerRib::new(include_str!("../../sql/statements/insert_routes.sql"));
 static COPY_ROUTES: PerRib = PerRib::new("COPY {staged}_routes FROM STDIN (FORMAT binary)");
 static UPSERT: PerRib = PerRib::new(include_str!("../../sql/statements/upsert_routes.sql"));
@@ -68,17 +69,6 @@ impl RouteKey<'_> {
         copy_fields::put_cidr(out, &self.prefix);
         copy_fields::put_bigint(out, i64::from(self.path_id));
     }
-}
-
-/// Creates the staging tables of a new connection.
-///
-/// # Errors
-/// When a statement fails or the connection is lost.
-pub fn prepare(client: &mut Client) -> Result<()> {
-    for kind in RibKind::ALL {
-        client.batch_execute(STAGING.on(kind))?;
-    }
-    Ok(())
 }
 
 /// Inserts rows that are not stored yet, sorted by key, without staging or searching for stored ones.
@@ -127,7 +117,7 @@ pub(crate) fn upsert<'a>(
     rows: impl Iterator<Item = (RouteKey<'a>, &'a EncodedRoute)>,
     changes: &mut CountChanges,
 ) -> Result<Upserted> {
-    let written = put_routes(Copy::begin(transaction, COPY_ROUTES.on(kind))?, rows)?;
+    let written = put_routes(Copy::into_staging(transaction, STAGE_ROUTES.on(kind), COPY_ROUTES.on(kind))?, rows)?;
     let new = transaction.query_typed(UPSERT.on(kind), &[])?;
     Ok(Upserted { written, new: changes.take(kind, &new, 1)? })
 }
@@ -167,7 +157,7 @@ fn stage_keys<'a>(
     kind: RibKind,
     keys: impl Iterator<Item = RouteKey<'a>>,
 ) -> Result<()> {
-    let mut copy = Copy::begin(transaction, COPY_KEYS.on(kind))?;
+    let mut copy = Copy::into_staging(transaction, STAGE_KEYS.on(kind), COPY_KEYS.on(kind))?;
     for key in keys {
         key.put_fields(copy.row(key.fields())?);
     }
@@ -275,11 +265,22 @@ pub(super) struct Copy<'a> {
 }
 
 impl<'a> Copy<'a> {
+    /// Begins a COPY of this statement.
     pub(super) fn begin(transaction: &'a mut Transaction<'_>, statement: &str) -> Result<Copy<'a>> {
         let writer = transaction.copy_in(statement)?;
         let mut buffer = Vec::with_capacity(COPY_CHUNK_BYTES + 4096);
         buffer.extend_from_slice(copy_encoding::COPY_HEADER);
         Ok(Copy { writer, buffer })
+    }
+
+    /// The same into a staging table, which `create` creates where this connection does not have it yet.
+    pub(super) fn into_staging(
+        transaction: &'a mut Transaction<'_>,
+        create: &str,
+        statement: &str,
+    ) -> Result<Copy<'a>> {
+        transaction.batch_execute(create)?;
+        Copy::begin(transaction, statement)
     }
 
     /// Begins a new row of `fields` fields and returns the buffer.

@@ -22,7 +22,7 @@ pub(super) struct Reported {
 impl Reported {
     /// Creates the connection; it connects at the first attempt.
     pub(super) fn new(thread: &'static str, database_url: &str, health: &Arc<Health>, stop: &Stop) -> Reported {
-        let connection = Connection::new(database_url, thread, |_| Ok(()), health);
+        let connection = Connection::new(database_url, thread, health);
         let (health, stop) = (Arc::clone(health), stop.clone());
         Reported { thread, connection, health, stop, failing_since: None, answered: 0 }
     }

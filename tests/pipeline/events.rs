@@ -152,7 +152,6 @@ fn stored_events_are_found_by_the_reason_for_doubt() {
     let (day, t) = (day_of(now), table("10.0.0.1", "global", Afi::Ipv4));
     ensure(&mut client, day).unwrap();
     ensure(&mut client, day.checked_sub(1.days()).unwrap()).unwrap();
-    events::prepare(&mut client).unwrap();
     let at = |micros: i64| Timestamp::from_unix_micros(now.unix_micros() + micros);
     let stamp = Some(Timestamp::from_wire(1_000, 0));
     let (withdrawn, keys) = (EncodedRoute::withdrawn(), ["10.0.0.0/8", "11.0.0.0/8"].map(|prefix| nlri(prefix, None)));

@@ -57,6 +57,27 @@ fn a_session_becomes_rows() {
 }
 
 #[test]
+fn a_writer_has_the_staging_tables_it_used() {
+    let db = TestDb::migrated();
+    let writers = Writers::start(&db);
+    let owner = writers.claim("10.0.0.1").owner;
+    let t = table("10.0.0.1", "global", Afi::Ipv4);
+    let staging = "SELECT DISTINCT relname FROM pg_class WHERE relpersistence = 't' AND relname LIKE 'staged%'";
+    // Each COMMIT that uses one of a connection's staging tables empties all of them.
+    for med in [1, 2] {
+        writers.send(&owner, vec![announce(&t, "10.1.0.0/16", med)]);
+        wait_for("the change", || db.rows(ROUTES) == [format!("10.1.0.0/16|{med}")]);
+    }
+    assert_eq!(db.rows(staging), ["staged_routes"]);
+    writers.send(&owner, vec![withdraw(&t, "10.1.0.0/16")]);
+    wait_for("the withdrawal", || db.rows(ROUTES).is_empty());
+    let mut both = db.rows(staging);
+    both.sort();
+    assert_eq!(both, ["staged_keys", "staged_routes"]);
+    writers.finish();
+}
+
+#[test]
 fn an_upsert_keeps_first_seen_and_moves_updated_at() {
     let db = TestDb::migrated();
     let writers = Writers::start(&db);

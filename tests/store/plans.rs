@@ -43,7 +43,7 @@ fn check(client: &mut Client, when: &str) {
 fn deletes_use_the_primary_key_with_any_statistics() {
     let db = TestDb::migrated();
     let mut client = db.client();
-    rib_ingester::store::routes::prepare(&mut client).unwrap();
+    client.batch_execute(&render(include_str!("../../sql/statements/staging_keys.sql"), RibKind::LocRib)).unwrap();
     client.batch_execute("ALTER TABLE current_routes SET (autovacuum_enabled = off)").unwrap();
     check(&mut client, "empty, never analyzed");
     client.batch_execute("ANALYZE current_routes").unwrap();
@@ -61,7 +61,7 @@ fn deletes_use_the_primary_key_with_any_statistics() {
 fn the_check_for_stored_events_uses_keys_and_prunes() {
     let db = TestDb::migrated();
     let mut client = db.client();
-    rib_ingester::store::events::prepare(&mut client).unwrap();
+    client.batch_execute(include_str!("../../sql/statements/staging_events.sql")).unwrap();
     rib_ingester::maintenance::run_once(&mut client, 30).unwrap();
     client.batch_execute("ALTER TABLE session_events SET (autovacuum_enabled = off)").unwrap();
     let new = include_str!("../../sql/statements/store_new_events.sql");

@@ -11,7 +11,6 @@ use postgres::Client;
 use rib_ingester::model::RibKind;
 use rib_ingester::store::Error;
 use rib_ingester::store::copy_encoding::{COPY_HEADER, COPY_TRAILER};
-use rib_ingester::store::routes;
 use rib_ingester::store::statement::render;
 
 /// The files below a folder of the project.
@@ -22,6 +21,11 @@ fn files(folder: &str) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = entries.flat_map(below).collect();
     files.sort();
     files
+}
+
+/// Returns whether a file creates a staging table.
+fn is_staging(file: &Path) -> bool {
+    file.file_name().unwrap().to_str().unwrap().starts_with("staging")
 }
 
 /// Lets PostgreSQL check a statement, and takes back what that changes.
@@ -47,8 +51,11 @@ fn every_statement_is_prepared_in_all_renderings() {
     let db = TestDb::migrated();
     let mut client = db.client();
     let mut staged = db.client();
-    routes::prepare(&mut staged).unwrap();
-    staged.batch_execute(include_str!("../../sql/statements/staging_events.sql")).unwrap();
+    for file in files("sql/statements").iter().filter(|file| is_staging(file)) {
+        for kind in RibKind::ALL {
+            staged.batch_execute(&render(&fs::read_to_string(file).unwrap(), kind)).unwrap();
+        }
+    }
     assert!(check(&mut client, &render("SELECT {c.nothing}1", RibKind::LocRib)).is_err(), "an unknown hole");
     let (mut checked, mut faults) = (0, Vec::new());
     for file in files("sql/statements") {
@@ -57,7 +64,7 @@ fn every_statement_is_prepared_in_all_renderings() {
         let mut renderings = RibKind::ALL.map(|kind| render(&text, kind)).to_vec();
         renderings.dedup();
         for sql in renderings {
-            let client = if name.starts_with("staging") { &mut client } else { &mut staged };
+            let client = if is_staging(&file) { &mut client } else { &mut staged };
             if let Err(error) = check(client, &sql) {
                 faults.push(format!("{name}: {}\n{sql}", Error::from(error)));
             }
