@@ -230,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stop_explains_a_closed_connection_but_not_nonsense() {
+    fn a_stop_explains_a_close_but_not_nonsense() {
         let connection = Connection::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1, None);
         let cause = |end: Cause, connection: &Connection, is_stopping| {
             ended_from_here(&end.into(), connection, is_stopping).map(|end| end.cause)
