@@ -134,10 +134,13 @@ fn a_stop_during_a_dump_writes_what_was_read() {
     let peer = Peer::loc_rib("10.255.0.1");
     let mut router = ingester.connect();
     greet(&mut router, peer);
-    let sender = std::thread::spawn(move || router.send_or_be_cut(&dump(peer, 0..ROUTES, 1)));
+    let sender = std::thread::spawn(move || {
+        router.send_or_be_cut(&dump(peer, 0..ROUTES, 1));
+        router
+    });
     eventually("the dump has begun", || (count(&db, "current_routes") > 0).then_some(()));
     assert!(ingester.stop().success());
-    sender.join().unwrap();
+    drop(sender.join().unwrap());
     let routes = count(&db, "current_routes");
     assert!(routes > 0);
     assert_eq!(count(&db, "route_events"), routes);
