@@ -25,6 +25,10 @@ pub(super) const HEAD_SIZE: usize = 20;
 /// After the messages: XXH3 of head and messages.
 pub(super) const SUM_SIZE: usize = 8;
 
+/// The first octet of a record until all others are written, which no length begins with. A kill may cut the write of
+/// many octets, not that of one: a record that is cut and begins with another octet was whole once.
+pub(super) const UNFINISHED: u8 = 0xff;
+
 /// The lengths that a head promises: no chunk is longer than a read and the longest message that the settings allow.
 const BYTES_MAX: u32 = 32 << 20;
 

@@ -62,6 +62,25 @@ pub(super) fn behind_damage(file: &File, offset: u64, size: u64) -> io::Result<u
     Ok(if read_record(file, end, size)?.is_some() { end } else { size })
 }
 
+/// Writes a record at `offset`. Until its last octet is written it counts as none.
+pub(super) fn write_record(file: &File, chunk: &Chunk, offset: u64) -> io::Result<()> {
+    let mut record = chunk.to_record();
+    let first = std::mem::replace(&mut record[0], record::UNFINISHED);
+    file.write_all_at(&record, offset)?;
+    file.write_all_at(&[first], offset)
+}
+
+/// Returns whether a segment of `size` bytes, more than `offset`, ends with a record that was being written when its
+/// process ended: the record reaches beyond the end, and begins as [`write_record`] begins.
+pub(super) fn is_unfinished(file: &File, offset: u64, size: u64) -> io::Result<bool> {
+    let left = usize::try_from(size - offset).unwrap_or(usize::MAX);
+    let mut head = [0; record::HEAD_SIZE];
+    let there = left.min(head.len());
+    file.read_exact_at(&mut head[..there], offset)?;
+    let is_begun = std::mem::replace(&mut head[0], 0) == record::UNFINISHED;
+    Ok(is_begun && record::rest_size(&head).is_none_or(|rest| head.len() + rest > left))
+}
+
 /// Returns the record at `offset` of a segment with `size` bytes; `None` if it is not whole.
 pub(super) fn read_record(file: &File, offset: u64, size: u64) -> io::Result<Option<Chunk>> {
     let mut head = [0; record::HEAD_SIZE];
@@ -70,9 +89,14 @@ pub(super) fn read_record(file: &File, offset: u64, size: u64) -> io::Result<Opt
         return Ok(None);
     }
     file.read_exact_at(&mut head, offset)?;
+    if head[0] == record::UNFINISHED {
+        // If all the rest is there, the sum says so.
+        head[0] = 0;
+    }
     let Some(rest) = record::rest_size(&head).filter(|rest| *rest <= left - head.len()) else { return Ok(None) };
     let mut bytes = head.to_vec();
     bytes.resize(head.len() + rest, 0);
-    file.read_exact_at(&mut bytes, offset)?;
+    let after_head = offset + u64::try_from(head.len()).expect("a length fits 64 bits");
+    file.read_exact_at(&mut bytes[head.len()..], after_head)?;
     Ok(Chunk::from_record(&bytes))
 }

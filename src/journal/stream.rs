@@ -14,7 +14,7 @@ use byteorder::{BE, ByteOrder};
 
 use super::checkpoint::Checkpoint;
 use super::record::{self, Chunk};
-use super::segment::{self, behind_damage, read_record};
+use super::segment::{self, behind_damage, is_unfinished, read_record};
 use super::{Counters, Journal, JournalError, WrittenFile};
 use crate::model::RouterId;
 
@@ -208,7 +208,7 @@ impl Stream {
         };
         let size = chunk.record_size();
         self.journal.reserve(size)?;
-        if let Err(error) = file.file.write_all_at(&chunk.to_record(), segment.size) {
+        if let Err(error) = segment::write_record(&file.file, chunk, segment.size) {
             self.journal.give_back(size);
             // Half a record at the end would be taken for damage; if this fails too, that is what it is.
             let _ = file.file.set_len(segment.size);
@@ -310,6 +310,11 @@ impl Stream {
                 continue;
             }
             let Some(chunk) = read_record(file, offset, size)? else {
+                if is_unfinished(file, offset, size)? && self.ahead().nth(1).is_none() {
+                    self.end_before_unfinished(size);
+                    continue;
+                }
+                let file = self.open(number)?;
                 let end = behind_damage(file, offset, size)?;
                 return Ok(self.skip_damage(end));
             };
@@ -459,6 +464,14 @@ impl Stream {
     fn note_end(&mut self, number: u64, end: u64) {
         if let Some(segment) = self.segments.iter_mut().find(|segment| segment.number == number) {
             segment.end = end;
+        }
+    }
+
+    /// The last record was never appended: its process ended while it was written.
+    fn end_before_unfinished(&mut self, size: u64) {
+        self.reading.offset = size;
+        if let Some(octet) = self.expected {
+            self.note_end(self.reading.segment, octet);
         }
     }
 

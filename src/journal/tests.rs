@@ -256,6 +256,39 @@ fn a_cut_loses_the_segments_rest_a_change_one_record() {
 }
 
 #[test]
+fn a_record_that_was_being_written_is_no_damage() {
+    let folder = Folder::new();
+    let (journal, _) = folder.open();
+    drop((filled(&journal, 1..=3, 30), journal));
+    let path = folder.segments().remove(0);
+    let whole = fs::read(&path).unwrap();
+    let record = 30 + 28;
+    let (second, third) = (8 + record, 8 + 2 * record);
+    let check = |bytes: &[u8], expected: (Vec<u64>, u64)| {
+        fs::write(&path, bytes).unwrap();
+        let (journal, mut left) = folder.open();
+        let (stream, _) = &mut left[0];
+        assert_eq!(read(stream), expected, "{} octets", bytes.len());
+        assert_eq!((stream.unread(), stream.end().unwrap()), (0, 30 * expected.0.last().copied().unwrap()));
+        let damaged = journal.counters().damaged_bytes.load(Ordering::Relaxed);
+        assert_eq!(damaged, expected.1);
+    };
+    let mut begun = whole.clone();
+    begun[third] = record::UNFINISHED;
+    for size in third + 1..whole.len() {
+        check(&begun[..size], (vec![1, 2], 0));
+    }
+    // Only its first octet is missing.
+    check(&begun, (vec![1, 2, 3], 0));
+    // A record with others after it was written.
+    begun = whole.clone();
+    begun[second] = record::UNFINISHED;
+    check(&begun, (vec![1, 2, 3], 0));
+    begun[second + 30] ^= 1;
+    check(&begun, (vec![1], u64::try_from(2 * record).unwrap()));
+}
+
+#[test]
 fn reading_continues_after_damaged_parts() {
     let folder = Folder::new();
     let (journal, _) = folder.open();
