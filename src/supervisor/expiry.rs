@@ -96,10 +96,10 @@ fn expire(
             let expired = stale::expire(client, &collector.id, &router, stale_time)?;
             if expired.is_whole {
                 shared.meters.router(&router).forget_tables();
-                warn!("router {router}: not back within the stale time, removed its routes:  {}", expired.routes);
+                warn!("router {router}: not back within the stale time, removed its {} routes", expired.routes);
             } else if expired.tables > 0 {
                 info!(
-                    "router {router}: {} tables not seen again within the stale time removed,  {} routes",
+                    "router {router}: {} tables not seen again within the stale time removed, with {} routes",
                     expired.tables, expired.routes
                 );
             }
