@@ -12,6 +12,7 @@ SELECT current_setting('server_version_num')::int AS version,
         WHERE c.relname = 'schema_migrations' AND c.relkind = 'r' AND n.nspname IS DISTINCT FROM current_schema()) AS other_schemas,
        (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS is_superuser,
        has_database_privilege(current_database(), 'CREATE') AS may_create_in_database,
+       has_database_privilege(current_database(), 'TEMP') AS may_create_temporary,
        COALESCE(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create_in_schema,
        -- NULL: there is none.
        CASE WHEN to_regnamespace('watch') IS NOT NULL THEN has_schema_privilege('watch', 'CREATE') END AS may_create_in_watch,

@@ -41,6 +41,8 @@ pub struct Facts {
     pub is_superuser: bool,
     /// True if the role has CREATE on the database, which the extension needs.
     pub may_create_in_database: bool,
+    /// True if the role has TEMP on the database, for the writers' staging tables.
+    pub may_create_temporary: bool,
     /// True if the role has CREATE on the first schema, for tables and partitions.
     pub may_create_in_schema: bool,
     /// True if the role may create tables in the schema `watch`; `None`: there is no such schema.
@@ -207,6 +209,7 @@ fn of_server(row: &Row) -> Facts {
         other_schemas: row.get("other_schemas"),
         is_superuser: row.get("is_superuser"),
         may_create_in_database: row.get("may_create_in_database"),
+        may_create_temporary: row.get("may_create_temporary"),
         may_create_in_schema: row.get("may_create_in_schema"),
         may_create_in_watch: row.get("may_create_in_watch"),
         is_read_only: row.get("is_read_only"),

@@ -11,9 +11,6 @@ use super::error::{Error, Result};
 use super::time::system_time;
 use crate::model::{RouterId, Timestamp};
 
-/// The age at which the position of a session that is over is deleted: its journal is gone then.
-const AGE_MAX: &str = "7 days";
-
 /// The two writers whose positions are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PositionOf {
@@ -140,11 +137,12 @@ pub(super) fn of_session(transaction: &mut Transaction<'_>, session: &str) -> Re
     Ok(StoredPositions { state: of(PositionOf::State), history: of(PositionOf::History) })
 }
 
-/// Deletes the positions of sessions that were long over at this time. Returns their number.
+/// Deletes the positions of sessions that have been over for 7 days at this time: their journal is gone. Returns their
+/// number.
 ///
 /// # Errors
 /// When the statement fails or the connection is lost.
 pub(crate) fn forget_old(client: &mut Client, now: Timestamp) -> Result<u64> {
-    let sql = format!("DELETE FROM journal_positions WHERE updated_at < $1::timestamptz - interval '{AGE_MAX}'");
-    Ok(client.execute_typed(&sql, &[(&system_time(now), Type::TIMESTAMPTZ)])?)
+    let sql = include_str!("../../sql/statements/forget_positions.sql");
+    Ok(client.execute_typed(sql, &[(&system_time(now), Type::TIMESTAMPTZ)])?)
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use postgres::types::Type;
 use postgres::{Client, GenericClient, Transaction};
 
-use super::error::Result;
+use super::error::{Error, Result};
 use super::journal_positions::StoredPositions;
 use super::lease::{self, ClaimGround};
 use super::time::read_time;
@@ -158,26 +158,40 @@ pub(crate) fn upsert_routers<'a>(
 /// Every write transaction begins with this: the share lock makes a claim wait for its commit.
 ///
 /// # Errors
-/// When a statement fails or the connection is lost.
+/// When a statement fails or the connection is lost; [`Error::WentBack`]: the database lacks the claim of a router.
 pub fn lost(transaction: &mut Transaction<'_>, epochs: &[(RouterId, i64)]) -> Result<Vec<RouterId>> {
     let sql = "SELECT router_id, epoch FROM router_owner WHERE router_id = ANY ($1) ORDER BY router_id FOR SHARE";
-    outdated(transaction, sql, epochs)
+    let stored = stored_epochs(transaction, sql, epochs)?;
+    // Epochs only grow, and no row is deleted under a live session.
+    let lacks = |(router, epoch): &&(RouterId, i64)| stored.get(router.as_str()).is_none_or(|stored| stored < epoch);
+    match epochs.iter().find(lacks) {
+        Some((router, _)) => Err(Error::WentBack(format!("router {router} was claimed, and is not"))),
+        None => Ok(outdated(&stored, epochs)),
+    }
 }
 
-/// The same without a lock: for sessions that write nothing at the moment.
+/// The same without a lock, for sessions that write nothing at the moment: a claim that is missing is none of its errors.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
 pub(crate) fn taken(client: &mut Client, epochs: &[(RouterId, i64)]) -> Result<Vec<RouterId>> {
-    outdated(client, "SELECT router_id, epoch FROM router_owner WHERE router_id = ANY ($1)", epochs)
+    let sql = "SELECT router_id, epoch FROM router_owner WHERE router_id = ANY ($1)";
+    Ok(outdated(&stored_epochs(client, sql, epochs)?, epochs))
 }
 
-fn outdated(client: &mut impl GenericClient, sql: &str, epochs: &[(RouterId, i64)]) -> Result<Vec<RouterId>> {
+fn stored_epochs(
+    client: &mut impl GenericClient,
+    sql: &str,
+    epochs: &[(RouterId, i64)],
+) -> Result<HashMap<String, i64>> {
     let names: Vec<&str> = epochs.iter().map(|(router, _)| router.as_str()).collect();
     let rows = client.query_typed(sql, &[(&names, Type::TEXT_ARRAY)])?;
-    let stored: HashMap<String, i64> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-    let is_lost = |(router, epoch): &&(RouterId, i64)| stored.get(router.as_str()) != Some(epoch);
-    Ok(epochs.iter().filter(is_lost).map(|(router, _)| router.clone()).collect())
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+fn outdated(stored: &HashMap<String, i64>, epochs: &[(RouterId, i64)]) -> Vec<RouterId> {
+    let is_lost = |(router, epoch): &&(RouterId, i64)| stored.get(router.as_str()).is_some_and(|stored| stored > epoch);
+    epochs.iter().filter(is_lost).map(|(router, _)| router.clone()).collect()
 }
 
 /// Returns the time at which another collector than this one took the router, if one has it.

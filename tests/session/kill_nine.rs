@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::common::bmp::{self, Attributes, Open, Peer};
 use crate::common::ingester::{Ingester, eventually, eventually_equal};
@@ -279,6 +280,18 @@ fn what_the_database_lost_is_stored_again_or_a_gap() {
         told.len() == 1 && told[0].starts_with("the database has lost what it had stored: octets 10 to "),
         "{told:?}"
     );
+    ingester.kill();
+    // One that lacks the first commits too.
+    copy(kept.path(), &folder);
+    db.client().batch_execute("DELETE FROM journal_positions").unwrap();
+    let ingester = Ingester::start(&db.url(), &settings);
+    eventually("it is applied", || stream(&state_dir).is_none().then_some(()));
+    assert_eq!(db.rows(last), all);
+    let told = db.rows(gaps);
+    assert!(
+        told.len() == 2 && told[1].starts_with("the database has lost what it had stored: octets 0 to "),
+        "{told:?}"
+    );
     assert!(ingester.stop().success());
 }
 
@@ -344,5 +357,82 @@ fn what_a_promoted_standby_lacks_is_stored_again() {
     let routes = "SELECT router_id, med FROM current_routes ORDER BY router_id";
     eventually_equal(vec![format!("{ROUTER}|3"), format!("{OTHER}|1")], || db.rows(routes));
     assert_eq!(db.rows("SELECT FROM session_events WHERE kind = 'gap'").len(), 0);
+    assert!(ingester.stop().success());
+}
+
+/// Another server answers while the collector runs, and lacks what `lose` deletes of a session from its first commit on:
+/// all of it is still in the journal, and is written again.
+fn first_commits_are_stored_again(lose: &str, said: &str) {
+    let (db, state_dir) = (TestDb::create(), Folder::new());
+    let settings = [("STATE_DIR", state_dir.path().to_str().unwrap())];
+    let ingester = Ingester::start(&db.url(), &settings);
+    let mut router = ingester.connect();
+    let peer = Peer::loc_rib(ROUTER);
+    router.send(&bmp::initiation(b"edge1", b""));
+    router.send(&bmp::peer_up(peer, &Open::of(64_500, ROUTER), Some("global")));
+    router.send(&change(peer, 0)).send(&bmp::route_monitoring(peer, &bmp::end_of_rib_ipv4()));
+    eventually_equal(vec!["2|1|1".to_owned()], || {
+        db.rows(
+            "SELECT count(*), count(DISTINCT octet), count(*) FILTER (WHERE writer = 'state') FROM journal_positions
+             WHERE EXISTS (SELECT FROM session_events WHERE kind = 'end_of_rib')",
+        )
+    });
+    let lost = "DELETE FROM route_events; DELETE FROM current_routes; DELETE FROM rib_sync_status;
+                DELETE FROM session_events; DELETE FROM journal_positions;";
+    db.client().batch_execute(&format!("BEGIN; {lost} {lose}; COMMIT")).unwrap();
+    router.send(&change(peer, 1));
+    let (status, log) = ingester.ended();
+    assert_eq!(status.code(), Some(1));
+    assert!(log.iter().any(|line| line.contains(said)), "{log:?}");
+    let ingester = Ingester::start(&db.url(), &settings);
+    eventually_equal(vec!["0".to_owned(), "1".to_owned()], || {
+        db.rows("SELECT med FROM route_events ORDER BY router_time")
+    });
+    eventually_equal(vec!["1".to_owned()], || db.rows("SELECT med FROM current_routes"));
+    let told =
+        "SELECT count(*) FILTER (WHERE kind = 'end_of_rib'), count(*) FILTER (WHERE kind = 'gap') FROM session_events";
+    eventually_equal(vec!["1|0".to_owned()], || db.rows(told));
+    assert!(ingester.stop().success());
+}
+
+#[test]
+fn a_session_without_its_first_commit_is_stored_again() {
+    first_commits_are_stored_again("", "the database lacks what it had committed: input of router");
+}
+
+#[test]
+fn a_session_without_its_claim_is_stored_again() {
+    let claim = "DELETE FROM router_owner; DELETE FROM routers; DELETE FROM bmp_sessions";
+    first_commits_are_stored_again(claim, "the database lacks what it had committed: router 10.255.0.1 was claimed");
+}
+
+#[test]
+fn positions_of_open_sessions_are_not_forgotten() {
+    let db = TestDb::create();
+    let state_dir = Folder::new();
+    let settings = [("STATE_DIR", state_dir.path().to_str().unwrap())];
+    let ingester = Ingester::start(&db.url(), &settings);
+    let mut router = ingester.connect();
+    let peer = Peer::loc_rib(ROUTER);
+    router.send(&bmp::initiation(b"edge1", b""));
+    router.send(&bmp::peer_up(peer, &Open::of(64_500, ROUTER), Some("global")));
+    router.send(&change(peer, 0)).send(&bmp::route_monitoring(peer, &bmp::end_of_rib_ipv4()));
+    let positions = "SELECT count(*) FROM journal_positions";
+    eventually_equal(vec!["1".to_owned()], || db.rows("SELECT count(*) FROM session_events WHERE kind = 'end_of_rib'"));
+    eventually_equal(vec!["2".to_owned()], || db.rows(positions));
+    // The session has been silent for 8 days, and one before it was over 9 days ago.
+    let age = "UPDATE journal_positions SET updated_at = updated_at - interval '8 days';
+               UPDATE bmp_sessions SET since = since - interval '8 days';
+               INSERT INTO journal_positions (session, writer, octet, router_id, collector_id, updated_at)
+               SELECT gen_random_uuid(), writer, octet, router_id, collector_id, updated_at - interval '1 day'
+               FROM journal_positions";
+    db.client().batch_execute(age).unwrap();
+    assert_eq!(db.rows(positions), ["4"]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
+    let output = command.arg("maintenance").env_clear().env("RIB_INGESTER_DATABASE_URL", db.url()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(db.rows(positions), ["2"]);
+    router.send(&change(peer, 1));
+    eventually_equal(vec!["2".to_owned()], || db.rows("SELECT count(*) FROM route_events"));
     assert!(ingester.stop().success());
 }

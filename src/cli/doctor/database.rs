@@ -59,6 +59,14 @@ fn role(facts: &Facts) -> CheckResult {
             format!("GRANT CREATE, USAGE ON SCHEMA {} TO {}", identifier(schema), identifier(role)),
         );
     }
+    if !facts.may_create_temporary {
+        let database = &facts.database;
+        return CheckResult::fault(
+            NAME,
+            format!("{role} may not create temporary tables in database {database}: routes cannot be written"),
+            format!("GRANT TEMP ON DATABASE {} TO {}", identifier(database), identifier(role)),
+        );
+    }
     if facts.is_superuser {
         return CheckResult::warning(
             NAME,
@@ -272,6 +280,7 @@ mod tests {
             unreadable: None,
             is_superuser: false,
             may_create_in_database: true,
+            may_create_temporary: true,
             may_create_in_schema: true,
             may_create_in_watch: Some(true),
             watch_coverage: Some(coverage()),
@@ -354,6 +363,9 @@ mod tests {
         check("server", CheckState::Fault, "accepts no writes", &|facts| facts.is_read_only = true);
         check("server", CheckState::Fault, "PostgreSQL 14.9", &|facts| facts.version = 140_009);
         check("role", CheckState::Fault, "may not create tables", &|facts| facts.may_create_in_schema = false);
+        check("role", CheckState::Fault, "may not create temporary tables in database rib", &|facts| {
+            facts.may_create_temporary = false;
+        });
         check("role", CheckState::Fault, "does not own 3", &|facts| facts.foreign_tables = 3);
         check("role", CheckState::Fault, "no schema bmp", &|facts| {
             (facts.schema, facts.search_path) = (None, "bmp".to_owned());
