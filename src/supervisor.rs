@@ -394,6 +394,7 @@ fn session_options(settings: &Arc<Settings>) -> Options {
         stored_views: Box::new(move |source| for_views.stored_views(source)),
         stored_families: settings.stored_families.iter().copied().collect(),
         resync_on_drift: settings.resync_on_drift,
+        standby_window: settings.standby_window,
         rejected_dir: settings.state_dir.join("rejected"),
     }
 }

@@ -214,6 +214,9 @@ settings! {
     relay_key_file: Option<PathBuf> = "RELAY_KEY_FILE", Unset, value::optional(value::path), Present,
         "a file name",
         "the private key of that certificate, PEM; read at the start";
+    standby_window: Duration = "STANDBY_WINDOW_SECS", Text("120"), value::required(value::seconds::<0, 3_600>), Present,
+        "0 to 3600",
+        "how many seconds of a router's changes a session keeps that stands by for another collector's: with them it takes the router over as it is. 0 keeps nothing, and the session is closed at the take-over, so that the router dumps again";
     history: bool = "HISTORY", Text("on"), value::required(value::switch), Present,
         "`on` or `off`",
         "whether `route_events` is written";

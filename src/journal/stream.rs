@@ -272,6 +272,14 @@ impl Stream {
         fs::read_to_string(self.folder.join(name)).ok().filter(|text| !text.is_empty())
     }
 
+    /// Notes what the writers have acknowledged of what comes before the first segment.
+    ///
+    /// # Errors
+    /// When the file system fails.
+    pub(crate) fn note_acknowledged(&self, octets: [u64; 2]) -> io::Result<()> {
+        segment::write_whole(&self.folder.join("acknowledged"), &octets.map(u64::to_be_bytes).concat())
+    }
+
     /// Returns what the writers had acknowledged when a segment was removed last.
     pub(crate) fn acknowledged(&self) -> [u64; 2] {
         let bytes = fs::read(self.folder.join("acknowledged")).unwrap_or_default();
@@ -403,8 +411,7 @@ impl Stream {
             && self.segments[0].end <= stored
             && self.segments[1].checkpoint.is_some_and(|(_, round)| self.journal.is_synced(round))
         {
-            let octets = acknowledged.map(u64::to_be_bytes).concat();
-            segment::write_whole(&self.folder.join("acknowledged"), &octets)?;
+            self.note_acknowledged(acknowledged)?;
             let Some(segment) = self.segments.pop_front() else { return Ok(()) };
             self.journal.give_back(segment.size + segment.checkpoint.map_or(0, |(size, _)| size));
             self.journal.counters.segments.fetch_sub(1, Ordering::Relaxed);

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
@@ -15,6 +15,7 @@ use crate::model::{
 };
 use crate::store::EncodedRoute;
 use crate::store::journal_positions::StoredPositions;
+use crate::store::recent::Recent;
 
 /// The right to write one router's rows, as held by a session of this collector.
 ///
@@ -158,6 +159,8 @@ pub enum Denial {
         by: String,
         /// The key of this session in `bmp_sessions`, where it stands by.
         session: String,
+        /// The names of the router's tables, and the peers that the tables belong to.
+        names: Vec<TableNameRecord>,
     },
 }
 
@@ -166,6 +169,8 @@ pub enum Denial {
 pub enum ClaimRight {
     /// From a collector that has lost it: the router has connected to this one.
     Connected,
+    /// The same after it has stood by: the answer has what is stored of the last so long.
+    StoodBy(Duration),
     /// From no other collector: the replayed input is old, and another collector may have the router by now.
     Replaying,
 }
@@ -185,6 +190,8 @@ pub struct Claimed {
     pub names: Vec<TableNameRecord>,
     /// The positions up to which the session's input is stored.
     pub positions: StoredPositions,
+    /// The router's last minutes as they are stored, for a session that has stood by.
+    pub recent: Recent,
 }
 
 /// Changes of one session, in the order in which the router reported them.

@@ -359,12 +359,16 @@ impl StateWriter {
                 has_others: claim.others_since.is_some(),
                 must_be_ours: claim.right == ClaimRight::Replaying,
                 may_expire: health.lease.may_expire(),
+                stood_by: match claim.right {
+                    ClaimRight::StoodBy(age) => Some(age),
+                    ClaimRight::Connected | ClaimRight::Replaying => None,
+                },
             };
             health.lease.claiming(|| owner::claim(client, claimant, record))
         });
         let denial = match taken {
             Ok(Ok(taken)) => return self.give(claim, session, taken),
-            Ok(Err(by)) => Denial::Owned { by, session },
+            Ok(Err((by, names))) => Denial::Owned { by, session, names },
             Err(Some(refusal)) => Denial::Refused(refusal),
             // Given up: there is no answer.
             Err(None) => return,
@@ -393,7 +397,7 @@ impl StateWriter {
         owner.waiting = Arc::clone(&self.writer.health.waiting);
         owner.flaps = Arc::clone(self.writer.options.watching.flaps());
         let owner = Arc::new(owner);
-        let RouterClaim { taken_from, tables, add_path, names, positions, .. } = taken;
-        let _ = claim.reply.try_send(Ok(Claimed { owner, taken_from, tables, add_path, names, positions }));
+        let RouterClaim { taken_from, tables, add_path, names, positions, recent, .. } = taken;
+        let _ = claim.reply.try_send(Ok(Claimed { owner, taken_from, tables, add_path, names, positions, recent }));
     }
 }

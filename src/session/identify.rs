@@ -25,7 +25,7 @@ use super::standby::Standby;
 use super::table_names::TableNames;
 use super::tables::RouterTables;
 use super::unnamed::Unnamed;
-use crate::model::{RouterId, SessionEventKind, TableKey, TableNameRecord};
+use crate::model::{RouterId, RouterRecord, SessionEventKind, TableKey, TableNameRecord};
 use crate::pipeline::{Claim, ClaimRight, Claimed, Denial, StateItem};
 use crate::wire::bmp;
 
@@ -53,23 +53,11 @@ impl Session {
         self.input.identify(&router);
         self.host.connection.note_named();
         let joined = self.claim_here(&router)?;
-        let (reply, answer) = bounded(1);
         let right = if self.resumed.is_some() { ClaimRight::Replaying } else { ClaimRight::Connected };
-        let state = self.host.shared.pipeline.state(&router);
-        state
-            .send(StateItem::Claim(Claim {
-                record,
-                right,
-                journal: self.input.session().to_owned(),
-                others_since: joined.others_since,
-                reply,
-            }))
-            .map_err(|_| Cause::WritersGone)?;
-        let claimed = match self.claimed(&answer)? {
-            Ok(claimed) => claimed,
-            Err(denial) => return Err(self.denied(router, denial)),
-        };
-        self.begin(router, hostname, joined, claimed)?;
+        match self.claim(record, right, &joined)? {
+            Ok(claimed) => self.begin(router, hostname, joined, claimed)?,
+            Err(denial) => self.denied(router, denial)?,
+        }
         let position = self.position;
         std::mem::take(&mut self.pending).drain(|frame, received_at, start| {
             self.set_position(start);
@@ -79,8 +67,24 @@ impl Session {
         Ok(())
     }
 
+    /// Claims the router in the database.
+    pub(super) fn claim(
+        &self,
+        record: RouterRecord,
+        right: ClaimRight,
+        joined: &Joined,
+    ) -> Result<Result<Claimed, Denial>, SessionEnd> {
+        let (reply, answer) = bounded(1);
+        let state = self.host.shared.pipeline.state(&record.router);
+        let (journal, others_since) = (self.input.session().to_owned(), joined.others_since);
+        state
+            .send(StateItem::Claim(Claim { record, right, journal, others_since, reply }))
+            .map_err(|_| Cause::WritersGone)?;
+        self.claimed(&answer)
+    }
+
     /// Begins the session of a router that is claimed: its tables, and the rows that record the session.
-    fn begin(
+    pub(super) fn begin(
         &mut self,
         router: RouterId,
         hostname: Option<String>,
@@ -140,7 +144,7 @@ impl Session {
 
     /// Records the names of the router's tables and their origins; returns the stored tables, each with its origin if
     /// known.
-    fn remember(
+    pub(super) fn remember(
         &self,
         known: &mut TableNames,
         names: &[TableNameRecord],
@@ -163,7 +167,7 @@ impl Session {
     }
 
     /// Claims the router within the collector; waits until all earlier input from it is applied.
-    fn claim_here(&self, router: &RouterId) -> Result<Joined, SessionEnd> {
+    pub(super) fn claim_here(&self, router: &RouterId) -> Result<Joined, SessionEnd> {
         let is_over = || self.host.shared.stop.is_stopping();
         self.host.shared.registry.claim(router, &self.host.connection, is_over).map_err(|none| match none {
             ClaimError::GaveUp => Cause::Stopping.into(),
@@ -176,17 +180,21 @@ impl Session {
         })
     }
 
-    /// Returns how the session goes on that does not get its router.
-    fn denied(&mut self, router: RouterId, denial: Denial) -> SessionEnd {
+    /// Goes on without the router, if another collector has it.
+    fn denied(&mut self, router: RouterId, denial: Denial) -> Result<(), SessionEnd> {
         match denial {
-            Denial::Refused(refusal) => SessionEnd::new(Cause::DatabaseRefused, refusal.0),
-            Denial::Owned { .. } if self.resumed.is_some() => Cause::OwnershipLost.into(),
-            Denial::Owned { by, session } => {
+            Denial::Refused(refusal) => Err(SessionEnd::new(Cause::DatabaseRefused, refusal.0)),
+            Denial::Owned { .. } if self.resumed.is_some() => Err(Cause::OwnershipLost.into()),
+            Denial::Owned { by, session, names } => {
                 self.host.shared.registry.leave(&router, &self.host.connection);
+                let standby = Standby::new(router, session, by.clone());
+                if !self.host.options().standby_window.is_zero() && !self.input.is_relayed() {
+                    self.begin_standby(standby, &names);
+                    return Ok(());
+                }
                 (self.pending, self.unnamed) = (PendingMessages::default(), Unnamed::default());
-                let end = SessionEnd::new(Cause::StandsBy, &by);
-                self.standby = Some(Standby { router, session, owner: by });
-                end
+                self.standby = Some(standby);
+                Err(SessionEnd::new(Cause::StandsBy, by))
             }
         }
     }

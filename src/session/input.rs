@@ -10,6 +10,7 @@
 
 mod journaling;
 mod losses;
+mod standing_by;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -100,13 +101,22 @@ struct Inner {
     stored_for_long: u64,
     /// True if an earlier process left it.
     is_replay: bool,
-    /// True if nothing is kept: another collector has the router.
-    is_standby: bool,
+    /// Set while another collector has the router.
+    standby: Option<StandbyInput>,
     /// The lost part of the input, if any.
     lost: Option<String>,
     /// Why nothing more comes, once everything is taken.
     end: Option<SessionEnd>,
     fate: Fate,
+}
+
+/// The use of the input of a session that stands by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StandbyInput {
+    /// It is read and not kept.
+    Dropped,
+    /// It is applied.
+    Applied,
 }
 
 /// The fate of input that is not stored when the session is over.
@@ -224,7 +234,7 @@ impl Input {
         if inner.fate != Fate::Open || inner.end.is_some() {
             return false;
         }
-        if inner.is_standby {
+        if inner.standby == Some(StandbyInput::Dropped) {
             return true;
         }
         let chunk = Arc::new(Chunk { start: inner.read, received_at, bytes });
@@ -233,8 +243,13 @@ impl Input {
         if inner.marks.back().is_none_or(|(_, at)| received_at.unix_micros() - at.unix_micros() >= MARK_EVERY_MICROS) {
             inner.marks.push_back((chunk.end(), received_at));
         }
-        self.write(&mut inner, &chunk);
-        let is_journaled = inner.journaled == inner.read && !self.journal.is_off();
+        let is_in_memory = inner.is_in_memory();
+        if is_in_memory {
+            inner.journaled = inner.read;
+        } else {
+            self.write(&mut inner, &chunk);
+        }
+        let is_journaled = inner.journaled == inner.read && !self.journal.is_off() && !is_in_memory;
         if is_journaled && (inner.is_behind || inner.bytes + memory > WAITING_MAX && inner.bytes > 0) {
             inner.fall_behind(&chunk);
         } else {
@@ -252,18 +267,6 @@ impl Input {
         inner.fate == Fate::Open && inner.end.is_none()
     }
 
-    /// The session stands by: what was read and what will be is not kept.
-    pub(super) fn stand_by(&self) {
-        self.feed.iter().for_each(|feed| feed.cut());
-        let mut inner = self.lock();
-        inner.forget_all();
-        inner.marks.clear();
-        let read = inner.read;
-        (inner.begin, inner.taken, inner.journaled) = (read, read, read);
-        (inner.is_standby, inner.is_behind, inner.refused_since) = (true, false, None);
-        self.room.notify_one();
-    }
-
     /// Notes why nothing more comes.
     pub fn close(&self, end: SessionEnd) {
         self.lock().end.get_or_insert(end);
@@ -275,6 +278,7 @@ impl Input {
         let waiting = Instant::now();
         let mut inner = self.lock();
         self.forget_stored(&mut inner);
+        inner.forget_applied();
         loop {
             let waited = waiting.elapsed();
             if let Some(next) = inner.take(self, waited) {
@@ -443,7 +447,7 @@ impl Inner {
             stored_marks: VecDeque::new(),
             stored_for_long: 0,
             is_replay: false,
-            is_standby: false,
+            standby: None,
             lost: None,
             end: None,
             fate: Fate::Open,
@@ -458,7 +462,8 @@ impl Inner {
         {
             self.taken = chunk.end();
             input.room.notify_one();
-            if chunk.end() > self.journaled || input.journal.is_off() {
+            let is_needed = chunk.end() > self.journaled || input.journal.is_off();
+            if is_needed && self.standby.is_none() {
                 self.kept.push_back(Arc::clone(&chunk));
             } else {
                 self.bytes -= memory_of(&chunk);

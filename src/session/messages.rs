@@ -159,6 +159,9 @@ impl Session {
         if !self.may_speak(frame, &message)? {
             return Ok(());
         }
+        if let Message::PeerDown(down) = &message {
+            self.note_down(frame, down, received_at);
+        }
         match message {
             Message::Initiation(information) => self.initiation(&information),
             Message::PeerUp(up) => self.peer_up(&up, received_at),

@@ -19,6 +19,8 @@
 //! All of these but the stored routes are to become records of the journal: the fold of a session can then be repeated
 //! from any of them.
 //!
+//! A session whose router another collector has does the same with an outbox that lets nothing out (`take_over`).
+//!
 //! `changes`, `peers`, `identity` and `rib` are pure. A session ends with a [`SessionEnd`]; only a Termination removes
 //! a router's routes at once, everything else leaves them for the stale time.
 
@@ -28,6 +30,7 @@ pub mod anomaly;
 pub mod balancer;
 mod begin;
 mod capabilities;
+mod catch_up;
 pub mod changes;
 pub mod connection;
 mod departure;
@@ -50,6 +53,7 @@ pub mod listener;
 pub mod md5;
 pub mod messages;
 pub(crate) mod missing_withdrawals;
+mod new_events;
 pub(crate) mod open_json;
 pub mod other_protocol;
 pub mod outbox;
@@ -84,9 +88,11 @@ pub mod stream;
 pub mod table_names;
 mod table_owners;
 pub mod tables;
+mod take_over;
 pub mod target;
 mod unnamed;
 pub(crate) mod version4;
+pub(crate) mod window;
 
 /// Returns the most files that a session has open: its socket, and of the journal one that is written and one that is
 /// read; for each station that it is relayed to a socket and a file.

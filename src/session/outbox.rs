@@ -19,6 +19,7 @@ use super::earlier_tables::TableOrigin;
 use super::end::{Cause, SessionEnd};
 use super::peer_id::PeerId;
 use super::peer_records;
+use super::window::Window;
 use crate::metrics::TableMeter;
 use crate::model::{
     PeerName, Prefix, RouterId, SessionEvent, StatisticRecord, StoredRoute, Table, TableKey, TableNameRecord, Timestamp,
@@ -70,6 +71,8 @@ pub(crate) struct Outbox {
     flap_targets: FlapTargets,
     /// The tables begun, for a newer session that takes over a peer.
     begun: Arc<Begun>,
+    /// Set while the session stands by: nothing is sent, and the events are kept here for a while.
+    window: Option<Window>,
 }
 
 impl Outbox {
@@ -93,6 +96,7 @@ impl Outbox {
             repeats: false,
             is_ending: false,
             begun: Arc::default(),
+            window: None,
         }
     }
 
@@ -117,8 +121,24 @@ impl Outbox {
         }
     }
 
-    /// Writes a line to the log.
+    /// Lets nothing out from now on; events go to the window.
+    pub(super) fn stand_by(&mut self, window: Window) {
+        self.window = Some(window);
+    }
+
+    /// Returns the window of a session that stands by.
+    pub(super) fn window(&mut self) -> Option<&mut Window> {
+        self.window.as_mut()
+    }
+
+    /// Returns whether nothing is let out.
+    pub(super) fn stands_by(&self) -> bool {
+        self.window.is_some()
+    }
+
+    /// Writes a line to the log. What the owner of the router says too is not said by one who stands by.
     pub(crate) fn say(&self, level: Level, text: fmt::Arguments<'_>) {
+        let level = if self.stands_by() && level == Level::Info { Level::Debug } else { level };
         log!(level, "{text}");
     }
 
@@ -266,6 +286,13 @@ impl Outbox {
     /// # Errors
     /// As [`Outbox::flush`].
     pub fn op(&mut self, op: StateOp) -> Result<(), SessionEnd> {
+        if self.stands_by() {
+            // It has heard every route itself.
+            if let StateOp::SyncStart { tables, stored: Some(reply) } | StateOp::Load { tables, stored: reply } = op {
+                let _ = reply.try_send(vec![Vec::new(); tables.len()]);
+            }
+            return Ok(());
+        }
         // What is loaded is what is stored at that position.
         if self.is_stored(self.stored.state) && !matches!(op, StateOp::SyncStart { .. } | StateOp::Load { .. }) {
             return Ok(());
@@ -284,6 +311,10 @@ impl Outbox {
     /// # Errors
     /// As [`Outbox::flush`].
     pub fn event(&mut self, mut event: RouteEvent) -> Result<(), SessionEnd> {
+        if let Some(window) = &mut self.window {
+            window.push(event);
+            return Ok(());
+        }
         if self.is_stored(self.stored.history) {
             return Ok(());
         }
@@ -341,6 +372,9 @@ impl Outbox {
     /// # Errors
     /// As [`Outbox::flush`].
     pub(crate) fn wait_until_stored(&mut self) -> Result<(), SessionEnd> {
+        if self.stands_by() {
+            return Ok(());
+        }
         let read_at = self.read_at.unwrap_or_else(Instant::now);
         self.flush()?;
         self.read_at = Some(read_at);
@@ -392,6 +426,11 @@ impl Outbox {
     /// # Errors
     /// The writers are gone, another session owns the router now, or a new dump is needed.
     pub fn flush(&mut self) -> Result<(), SessionEnd> {
+        if self.stands_by() {
+            self.tables.clear();
+            self.seen.clear();
+            return Ok(());
+        }
         // Another collector has the router: what was read before is history anyway, dated before its claim.
         let is_lost = self.owner.is_lost();
         if !self.is_ending

@@ -219,6 +219,11 @@ impl Peers {
         }
     }
 
+    /// Returns all records with their peers.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&PeerId, &PeerState)> {
+        self.records.iter()
+    }
+
     /// Returns all records.
     pub(super) fn records(&self) -> impl Iterator<Item = &PeerState> {
         self.records.values()

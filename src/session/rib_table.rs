@@ -84,8 +84,9 @@ impl Writer<'_> {
         change: RouteChange,
         doubts: Doubts,
     ) -> Result<(), SessionEnd> {
-        // History is of routes to prefixes.
-        if !self.outbox.keeps_history() || table.view.is_nlri() {
+        // History is of routes to prefixes; a session that stands by has to know the routes as well.
+        let is_kept = self.outbox.keeps_history() && !table.view.is_nlri();
+        if !is_kept && !self.outbox.stands_by() {
             return Ok(());
         }
         let Stamp { received_at, router_time, raw } = self.stamp;

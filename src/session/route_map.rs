@@ -52,6 +52,11 @@ impl Fingerprint {
         *self = Fingerprint::confirmed(u64::from_be_bytes(self.0));
     }
 
+    /// Returns whether both are of the same attributes.
+    fn is_of(self, other: Fingerprint) -> bool {
+        (u64::from_be_bytes(self.0) ^ u64::from_be_bytes(other.0)) & !Fingerprint::CONFIRMED == 0
+    }
+
     fn is_confirmed(self) -> bool {
         u64::from_be_bytes(self.0) & Fingerprint::CONFIRMED != 0
     }
@@ -106,6 +111,26 @@ impl RouteMap {
         };
         self.unconfirmed -= usize::from(announced.confirmed);
         announced
+    }
+
+    /// Marks the routes that are the same in `heard` as confirmed. Returns the keys of the others of `heard`.
+    pub(super) fn confirm_equal(&mut self, heard: &RouteMap, afi: Afi) -> Vec<Nlri> {
+        let (confirmed, others) = match (&mut self.routes, &heard.routes) {
+            (RoutesByFamily::Ipv4(routes), RoutesByFamily::Ipv4(heard)) => confirm_equal(routes, heard, afi),
+            (RoutesByFamily::Ipv6(routes), RoutesByFamily::Ipv6(heard)) => confirm_equal(routes, heard, afi),
+            (RoutesByFamily::Ipv4(_), _) | (RoutesByFamily::Ipv6(_), _) => (0, heard.nlri()),
+        };
+        self.unconfirmed -= confirmed;
+        others
+    }
+
+    /// Returns whether the route is stored with these attributes.
+    pub(super) fn has(&self, nlri: &Nlri, fingerprint: u64) -> bool {
+        let known = match &self.routes {
+            RoutesByFamily::Ipv4(routes) => routes.get(&pack(&nlri.prefix, nlri.path_id_column())),
+            RoutesByFamily::Ipv6(routes) => routes.get(&pack(&nlri.prefix, nlri.path_id_column())),
+        };
+        known.is_some_and(|known| known.is_of(Fingerprint::stored(fingerprint)))
     }
 
     /// Returns whether the route is stored.
@@ -217,6 +242,20 @@ fn announce<const N: usize>(routes: &mut Map<N>, nlri: &Nlri, fingerprint: u64) 
             AnnounceResult { verdict, confirmed: !before.is_confirmed() }
         }
     }
+}
+
+fn confirm_equal<const N: usize>(routes: &mut Map<N>, heard: &Map<N>, afi: Afi) -> (usize, Vec<Nlri>) {
+    let (mut confirmed, mut others) = (0, Vec::new());
+    for (key, fingerprint) in heard {
+        match routes.get_mut(key) {
+            Some(known) if known.is_of(*fingerprint) => {
+                confirmed += usize::from(!known.is_confirmed());
+                known.confirm();
+            }
+            _ => others.extend(unpack(afi, key)),
+        }
+    }
+    (confirmed, others)
 }
 
 fn take_unconfirmed<const N: usize>(routes: &mut Map<N>, afi: Afi) -> Vec<Nlri> {

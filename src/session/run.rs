@@ -73,12 +73,14 @@ fn live(shared: &Arc<Shared>, connection: &Arc<Connection>, session: &mut Sessio
         session.settle_at_end(end)
     }));
     let mut end = end.unwrap_or(Cause::Panicked.into());
-    if let Some(standby) = &session.standby {
+    if let Some(standby) = session.standby.as_ref().filter(|_| end.cause == Cause::StandsBy) {
         end = standby::run(standby, &shared.standbys, (connection, input), &shared.stop, TICK);
     }
+    shared.standbys.end(connection, &end.to_string());
     // Nothing more is read, whatever was not applied.
     connection.close();
-    let lost = input.lost(&end, session.skipped(), &session.peer_ups());
+    let stands_by = session.forget_standby();
+    let lost = if stands_by { None } else { input.lost(&end, session.skipped(), &session.peer_ups()) };
     let consequences = end.consequences();
     if lost.is_some() && consequences.gap == GapAfter::ExitStatus {
         shared.inputs.give_up();
@@ -86,6 +88,7 @@ fn live(shared: &Arc<Shared>, connection: &Arc<Connection>, session: &mut Sessio
     session.set_lost(lost);
     finish(shared, connection, session, &end);
     match consequences.input {
+        _ if stands_by => input.discard(),
         InputAfter::Complete => input.complete(),
         InputAfter::Left => input.leave(),
         InputAfter::Discarded => input.discard(),
@@ -108,6 +111,9 @@ fn read(shared: &Shared, connection: &Connection, session: &mut Session, input: 
     loop {
         if let Some(reader) = input.serve_feed(|| session.peer_ups()) {
             connection.ask_to_end(SessionEnd::new(Cause::Relay, reader));
+        }
+        if let Err(end) = session.take_over_if_wanted(moment(connection).at) {
+            return end;
         }
         connection.end_work(had_input);
         let next = input.next(TICK);

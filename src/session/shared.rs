@@ -41,6 +41,9 @@ pub struct Options {
     pub stored_families: StoredFamilies,
     /// The drift between stored routes and statistics at which a router has to dump again; `None`: never.
     pub resync_on_drift: Option<ResyncOnDrift>,
+    /// The time for which a session that stands by keeps what it hears; zero: it keeps nothing, and is closed when it
+    /// takes its router over.
+    pub standby_window: Duration,
     /// The directory where rejected messages are kept.
     pub rejected_dir: PathBuf,
 }

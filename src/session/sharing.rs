@@ -62,6 +62,9 @@ impl Session {
     /// because the writers are gone, the router's ownership is lost, or the database refused a write.
     #[inline]
     pub(super) fn may_speak(&mut self, frame: &Frame<'_>, message: &Message<'_>) -> Result<bool, SessionEnd> {
+        if self.standby.is_some() {
+            return Ok(true);
+        }
         if let (Message::RouteMonitoring(monitoring), Some(identified)) = (message, &self.identified)
             && let Some(last) = identified.sharing.last
             && self.readings.of(frame, &monitoring.peer, &identified.tables.peers, &mut self.evidence).source.peer

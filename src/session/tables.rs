@@ -223,6 +223,27 @@ impl RouterTables {
         Ok(true)
     }
 
+    /// Ends the dump of a table whose End-of-RIB has not come. Returns whether there is such a table.
+    pub(super) fn complete_quietly(&mut self, key: &TableKey, now: Timestamp) -> Result<bool, SessionEnd> {
+        let RouterTables { tables, outbox, ids, due, rules, .. } = self;
+        let Some(table) = tables.get_mut(key) else { return Ok(false) };
+        due.forget(key, table, rules);
+        table.dump = SyncState::Over;
+        let stale = table.purge(outbox, ids, now)?;
+        table.measure();
+        let (routes, gone) = (table.rib.len(), stale.len());
+        let table_name = &table.table;
+        outbox.say(
+            Level::Info,
+            format_args!(
+                "{table_name}: no EoR within the timeout: dump considered complete, {routes} routes, {gone} purged"
+            ),
+        );
+        outbox.op(StateOp::PurgeStale { table: Arc::clone(&table.table), stale })?;
+        outbox.session_event(table.note(SessionEventKind::EorTimeout, None, Some(routes)))?;
+        Ok(true)
+    }
+
     /// Returns the tables that have begun, by [`mark`], and whether their dumps are over.
     pub(super) fn begun(&self) -> Vec<(String, bool)> {
         let begun = self.tables.iter().map(|(key, table)| (mark(key), table.dump == SyncState::Over));
@@ -278,25 +299,10 @@ impl RouterTables {
     pub fn idle(&mut self, waited: Duration, now: Timestamp) -> Result<usize, SessionEnd> {
         self.idle += waited;
         let mut silent = 0;
-        let RouterTables { tables, outbox, rules, ids, idle, confirmed, due, .. } = self;
-        for key in due.take(*idle, *confirmed, rules) {
-            let Some(table) = tables.get_mut(&key) else { continue };
-            silent += 1;
-            table.dump = SyncState::Over;
-            let stale = table.purge(outbox, ids, now)?;
-            table.measure();
-            let (routes, gone) = (table.rib.len(), stale.len());
-            let table_name = &table.table;
-            outbox.say(
-                Level::Info,
-                format_args!(
-                    "{table_name}: no EoR within the timeout: dump considered complete, {routes} routes, {gone} purged"
-                ),
-            );
-            outbox.op(StateOp::PurgeStale { table: Arc::clone(&table.table), stale })?;
-            outbox.session_event(table.note(SessionEventKind::EorTimeout, None, Some(routes)))?;
+        for key in self.due.take(self.idle, self.confirmed, &self.rules) {
+            silent += usize::from(self.complete_quietly(&key, now)?);
         }
-        if *idle >= rules.stale_time && !self.is_stale_time_over {
+        if self.idle >= self.rules.stale_time && !self.is_stale_time_over {
             self.is_stale_time_over = true;
             // The expiry deletes these tables.
             self.expired = std::mem::take(&mut self.earlier).keys().cloned().collect();

@@ -45,6 +45,7 @@ pub mod peers;
 mod pool;
 mod portal;
 pub(crate) mod prepared;
+pub(crate) mod recent;
 pub(crate) mod registry;
 pub(crate) mod router_state;
 pub mod routes;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use postgres::types::Type;
 use postgres::{Client, GenericClient, Transaction};
@@ -9,6 +10,7 @@ use postgres::{Client, GenericClient, Transaction};
 use super::error::{Error, Result};
 use super::journal_positions::StoredPositions;
 use super::lease::{self, ClaimGround};
+use super::recent::{self, Recent};
 use super::time::read_time;
 use super::{add_path, journal_positions, sessions, sync, table_names};
 use crate::model::{AddPathRecord, RouterId, RouterRecord, TableKey, TableNameRecord, Timestamp};
@@ -30,6 +32,8 @@ pub struct RouterClaim {
     pub names: Vec<TableNameRecord>,
     /// The positions up to which the session's input is stored.
     pub positions: StoredPositions,
+    /// The router's last minutes as they are stored, if the session has stood by.
+    pub(crate) recent: Recent,
 }
 
 /// A session that claims its router.
@@ -47,10 +51,13 @@ pub struct Claimant<'a> {
     pub must_be_ours: bool,
     /// True if leases that are over count as such.
     pub may_expire: bool,
+    /// The time that the session has heard of the router while it stood by; `None`: it has not stood by.
+    pub stood_by: Option<Duration>,
 }
 
 /// Claims a router for a session, and stores what is known of the router. If another collector has it, the session is
-/// stored as one that stands by, unless it must be ours; the error is the name of that collector.
+/// stored as one that stands by, unless it must be ours or is stored already; the error is the name of that collector,
+/// and the names of the router's tables.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
@@ -58,18 +65,19 @@ pub fn claim(
     client: &mut Client,
     claimant: Claimant<'_>,
     record: &RouterRecord,
-) -> Result<std::result::Result<RouterClaim, String>> {
+) -> Result<std::result::Result<RouterClaim, (String, Vec<TableNameRecord>)>> {
     let Claimant { collector, session, .. } = claimant;
     let mut transaction = client.transaction()?;
     let taken_from = match may_claim(&mut transaction, claimant, &record.router)? {
         ClaimGround::Own => None,
         ClaimGround::Taken(from) => Some(from),
         ClaimGround::Denied(owner) => {
-            if !claimant.must_be_ours {
+            if !claimant.must_be_ours && claimant.stood_by.is_none() {
                 sessions::stand_by(&mut transaction, session, collector, record, &owner)?;
             }
+            let names = table_names::of_router(&mut transaction, &record.router)?;
             transaction.commit()?;
-            return Ok(Err(owner));
+            return Ok(Err((owner, names)));
         }
     };
     let row = transaction.query_typed_one(
@@ -95,9 +103,11 @@ pub fn claim(
         "" => StoredPositions::default(),
         session => journal_positions::of_session(&mut transaction, session)?,
     };
+    let stood_by = claimant.stood_by.map(|age| recent::of_router(&mut transaction, &record.router, age));
+    let recent = stood_by.transpose()?.unwrap_or_default();
     transaction.commit()?;
     let began = Timestamp::from_unix_micros(micros);
-    Ok(Ok(RouterClaim { epoch, taken_from, began, tables, add_path, names, positions }))
+    Ok(Ok(RouterClaim { epoch, taken_from, began, tables, add_path, names, positions, recent }))
 }
 
 /// Returns whether the session may have the router, whose row is locked if another collector had it. A claim that is

@@ -235,7 +235,10 @@ fn the_stand_by_connects_again_to_take_over() {
     let db = TestDb::migrated();
     let router = Listening::start();
     let target = router.address.to_string();
-    let start = |name: &str| Ingester::start(&db.url(), &[("CONNECT", target.as_str()), ("COLLECTOR_ID", name)]);
+    let start = |name: &str| {
+        let settings = [("CONNECT", target.as_str()), ("COLLECTOR_ID", name), ("STANDBY_WINDOW_SECS", "0")];
+        Ingester::start(&db.url(), &settings)
+    };
     let owner = || db.rows("SELECT collector_id FROM router_owner");
     let first = start("one");
     let _first_session = router.dump(&["10.1.0.0/16"]);

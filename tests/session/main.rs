@@ -25,6 +25,7 @@ mod station_scene;
 mod stations_at_random;
 mod stored_families;
 mod take_over;
+mod take_overs;
 mod tls;
 mod two_sessions;
 mod two_stations;

@@ -31,6 +31,8 @@ pub struct Router {
     med: u32,
     /// The second of its time stamps; 0: it sends none.
     clock: u32,
+    /// True if no route changes.
+    pub quiet: bool,
     pub links: [Option<FakeRouter>; 2],
     /// The number of sessions with each station.
     pub sessions: [u32; 2],
@@ -40,7 +42,7 @@ impl Router {
     pub fn new(has_clock: bool) -> Router {
         let clock = if has_clock { 1_790_000_000 } else { 0 };
         let routes = (0..50).map(|number| (number, (0, clock))).collect();
-        Router { routes, med: 0, clock, links: [None, None], sessions: [0, 0] }
+        Router { routes, med: 0, clock, quiet: false, links: [None, None], sessions: [0, 0] }
     }
 
     pub fn peer(&self) -> Peer {
@@ -72,6 +74,9 @@ impl Router {
 
     /// Changes a route, and tells both stations.
     pub fn change(&mut self) {
+        if self.quiet {
+            return;
+        }
         self.med += 1;
         self.clock += u32::from(self.clock > 0);
         let (number, med) = (self.med * 7 % 60, self.med);
@@ -100,16 +105,22 @@ pub struct Scene {
     /// The way of each collector to the database.
     proxies: [Proxy; 2],
     folder: PathBuf,
+    window: &'static str,
 }
 
 impl Scene {
     /// Both collectors run, and the router is connected to the first one, then to both.
     pub fn new(has_clock: bool) -> Scene {
+        Scene::with_window(has_clock, "120")
+    }
+
+    /// The same with so many seconds of `STANDBY_WINDOW_SECS`.
+    pub fn with_window(has_clock: bool, window: &'static str) -> Scene {
         let db = TestDb::migrated();
         let (host, port) = db.server();
         let proxies = [0, 1].map(|_| Proxy::start(&host, port));
         let folder = std::env::temp_dir().join(format!("rib-ingester-stations-{}", db.name()));
-        let mut scene = Scene { db, collectors: [None, None], router: Router::new(has_clock), proxies, folder };
+        let mut scene = Scene { db, collectors: [None, None], router: Router::new(has_clock), proxies, folder, window };
         [0, 1].into_iter().for_each(|station| scene.start(station));
         scene.connect(0);
         scene.settle();
@@ -120,7 +131,11 @@ impl Scene {
 
     pub fn start(&mut self, station: usize) {
         let folder = self.folder.join(NAMES[station]);
-        let settings = [("COLLECTOR_ID", NAMES[station]), ("STATE_DIR", folder.to_str().unwrap())];
+        let settings = [
+            ("COLLECTOR_ID", NAMES[station]),
+            ("STATE_DIR", folder.to_str().unwrap()),
+            ("STANDBY_WINDOW_SECS", self.window),
+        ];
         let url = self.db.url_at("127.0.0.1", self.proxies[station].port);
         self.collectors[station] = Some(Ingester::start(&url, &settings));
     }
@@ -189,8 +204,8 @@ impl Scene {
         eventually_equal(vec!["1".to_owned()], || self.db.rows(&sql));
     }
 
-    /// The stored table becomes the router's, its dump is complete, and no event is stored twice.
-    pub fn settle(&mut self) {
+    /// The stored table becomes the router's, and its dump is complete.
+    pub fn settle_routes(&mut self) {
         let want = self.router.table();
         let table = "SELECT prefix, med FROM current_routes ORDER BY prefix::text COLLATE \"C\"";
         eventually_equal(want, || {
@@ -200,6 +215,11 @@ impl Scene {
         });
         let dumping = "SELECT count(*) FROM rib_sync_status WHERE synced_at IS NULL OR stale_since IS NOT NULL";
         eventually_equal(vec!["0".to_owned()], || self.db.rows(dumping));
+    }
+
+    /// The same, and no event is stored twice.
+    pub fn settle(&mut self) {
+        self.settle_routes();
         let twice =
             "SELECT prefix, med, count(*) FROM route_events WHERE action = 'A' GROUP BY 1, 2 HAVING count(*) > 1";
         assert_eq!(self.db.rows(twice), [""; 0]);

@@ -96,6 +96,7 @@ fn whatever_fails_the_stored_table_is_the_routers() {
         let other = 1 - owner;
         (0..dice.roll(100)).for_each(|_| scene.live(None));
         let fault = FAULTS[dice.roll(7) as usize];
+        let sessions = scene.router.sessions[other];
         let took = happen(&mut scene, fault, owner, other);
         eprintln!("seed {seed}, round {round}: {fault:?} {}: {took:?} s", NAMES[owner]);
         (0..dice.roll(50)).for_each(|_| scene.live(None));
@@ -107,6 +108,8 @@ fn whatever_fails_the_stored_table_is_the_routers() {
                 && !scene.router.links.iter_mut().flatten().any(FakeRouter::is_gone)
         });
         scene.settle();
+        // It has taken the router over as it was.
+        assert_eq!(scene.router.sessions[other], sessions);
         // Gaps are from before the take-over, and its dump has ended them.
         let complete = "SELECT history_is_complete(router_id, 'global', now()) FROM routers";
         assert_eq!((scene.owner().as_str(), scene.db.rows(complete)), (NAMES[now], vec!["t".to_owned()]));

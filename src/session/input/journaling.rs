@@ -14,7 +14,8 @@ impl Input {
     /// says too much, nor of the memory where there is no journal.
     pub(super) fn must_wait(&self, inner: &Inner, memory: usize) -> bool {
         let is_unnamed = self.router.get().is_none() && !inner.waiting.is_empty();
-        is_unnamed || self.journal.is_off() && inner.bytes > 0 && inner.bytes + memory > KEPT_MAX
+        is_unnamed
+            || (self.journal.is_off() || inner.is_in_memory()) && inner.bytes > 0 && inner.bytes + memory > KEPT_MAX
     }
 
     /// Brings a chunk to the journal. One that it does not take is kept in memory, as are all after it, until the

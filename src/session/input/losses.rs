@@ -19,7 +19,7 @@ impl Input {
         // A session that was not given its router has changed nothing.
         let is_unapplied = self.owner.get().is_none()
             && self.router.get().is_some()
-            && (inner.is_replay || inner.read > 0 && !inner.is_standby);
+            && (inner.is_replay || inner.read > 0 && inner.standby.is_none());
         let is_applied = unread == 0 && skipped == 0 && !is_unapplied;
         let gap = end.consequences().gap;
         let what = match gap {

@@ -19,7 +19,7 @@ use rib_ingester::model::{
     TableKey, Timestamp,
 };
 use rib_ingester::pipeline::{
-    Claimed, EventBatch, Existing, Ownership, PipelineSender, RouteChange, RouteEvent, StateItem, StateOp,
+    Claimed, EventBatch, Existing, Ownership, PipelineSender, Recent, RouteChange, RouteEvent, StateItem, StateOp,
     StoredPositions, WithdrawReason, channels,
 };
 use rib_ingester::session::connection::Connection;
@@ -269,6 +269,7 @@ impl Database {
                 stored_views: Box::new(move |_| stored_views),
                 stored_families: [OtherFamily::Evpn, OtherFamily::FlowSpec, OtherFamily::Rtc].into_iter().collect(),
                 resync_on_drift: None,
+                standby_window: Duration::ZERO,
                 // Nothing can be made below a file: what is rejected is not kept.
                 rejected_dir: "/dev/null/rejected".into(),
             },
@@ -311,6 +312,7 @@ fn answer(item: &StateItem, held: &mut BTreeMap<Table, Routes>) {
                 add_path: Vec::new(),
                 names: Vec::new(),
                 positions: StoredPositions::default(),
+                recent: Recent::default(),
             }));
         }
         StateItem::Batch(batch) => batch.ops.iter().for_each(|op| answer_op(op, held)),

@@ -1,0 +1,99 @@
+//! The input of a session that stands by: it is applied as it is read, and nothing of it is stored, so that a restart
+//! needs nothing of it either. It is in memory alone, until the session takes its router over.
+
+use std::sync::Arc;
+
+use super::{Inner, Input, StandbyInput};
+use crate::journal::{Checkpoint, Stream};
+
+impl Input {
+    /// The session stands by. What was read and what will be is not kept, unless it `is_applied`.
+    pub(in crate::session) fn stand_by(&self, is_applied: bool) {
+        self.feed.iter().for_each(|feed| feed.cut());
+        let mut inner = self.lock();
+        if is_applied {
+            inner.standby = Some(StandbyInput::Applied);
+            // What has been applied is not stored.
+            for chunk in std::mem::take(&mut inner.kept) {
+                inner.bytes -= super::memory_of(&chunk);
+            }
+            // What the journal has of it is of no use to another process.
+            inner.stream.iter().for_each(|stream| stream.note_over());
+            inner.forget_applied();
+        } else {
+            inner.forget_all();
+            inner.marks.clear();
+            let read = inner.read;
+            (inner.begin, inner.taken, inner.journaled) = (read, read, read);
+            (inner.standby, inner.is_behind, inner.refused_since) = (Some(StandbyInput::Dropped), false, None);
+        }
+        self.room.notify_one();
+    }
+
+    /// Returns whether it is sent on to other stations.
+    pub(in crate::session) fn is_relayed(&self) -> bool {
+        self.feed.is_some()
+    }
+
+    /// Returns the octets that were read.
+    pub(in crate::session) fn read(&self) -> u64 {
+        self.lock().read
+    }
+
+    /// Returns the octets that the session's thread has taken.
+    pub(in crate::session) fn taken(&self) -> u64 {
+        self.lock().taken
+    }
+
+    /// The session has taken its router over; everything up to the checkpoint is on the way to the writers. What comes
+    /// after it is in the journal.
+    pub(in crate::session) fn take_over(&self, checkpoint: Checkpoint) {
+        let mut inner = self.lock();
+        inner.forget_applied();
+        inner.drop_stream();
+        inner.standby = None;
+        (inner.journaled, inner.begin) = (inner.taken, inner.taken);
+        if self.journal.is_off() {
+            return;
+        }
+        let octet = inner.taken;
+        let checkpoint = Checkpoint { octet, ..checkpoint };
+        let waiting: Vec<_> = inner.waiting.iter().map(Arc::clone).collect();
+        let begun = Stream::create(&self.journal, self.number, &checkpoint).and_then(|mut stream| {
+            self.router.get().iter().for_each(|router| stream.note_router(router));
+            // A process that finds less stored says that there is a gap.
+            stream.note_acknowledged([octet; 2])?;
+            waiting.iter().try_for_each(|chunk| stream.append(chunk))?;
+            Ok(stream)
+        });
+        match begun {
+            Ok(stream) => {
+                // They wait in memory, too.
+                (inner.stream, inner.journaled) = (Some(stream), inner.read);
+            }
+            Err(error) => self.journal.note_error(&error),
+        }
+    }
+}
+
+impl Inner {
+    /// Returns whether what is read now goes nowhere but to the session's thread.
+    pub(super) fn is_in_memory(&self) -> bool {
+        self.standby.is_some() && self.stream.is_none()
+    }
+
+    /// Lets go of what a session that stands by has applied.
+    pub(super) fn forget_applied(&mut self) {
+        if self.standby != Some(StandbyInput::Applied) {
+            return;
+        }
+        self.begin = self.taken;
+        while self.marks.front().is_some_and(|(end, _)| *end <= self.taken) {
+            self.marks.pop_front();
+        }
+        if self.taken == self.read {
+            self.drop_stream();
+            (self.is_behind, self.journaled, self.refused_since) = (false, self.read, None);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The take-over of a router by a session that has stood by: from what it has heard, without a new dump.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::time::Instant;
+
+use crate::common::bmp::{self, Attributes, Open, Peer};
+use crate::common::ingester::eventually_equal;
+use crate::station_scene::Scene;
+
+const TAKEN: &str = "session_up|taken over from collector one, which has no session of it";
+
+/// Lets the router change routes for longer than this window lasts.
+fn outlive(scene: &mut Scene, seconds: u64) {
+    let begun = Instant::now();
+    scene.live_until("the window is full", None, |_| begun.elapsed().as_secs() > seconds);
+}
+
+/// The owner stops when the session of the other one is older than its window, after `change` of the database.
+fn stop(has_clock: bool, change: &str) -> Scene {
+    let mut scene = Scene::with_window(has_clock, "5");
+    outlive(&mut scene, 6);
+    scene.settle();
+    if !change.is_empty() {
+        // No change of the router repairs it meanwhile.
+        scene.router.quiet = true;
+        outlive(&mut scene, 6);
+        scene.db.client().batch_execute(change).unwrap();
+    }
+    assert!(scene.collectors[0].take().unwrap().stop().success());
+    scene.router.links[0] = None;
+    scene.taken_by(1, None);
+    scene
+}
+
+fn stays_open(has_clock: bool) {
+    let mut scene = stop(has_clock, "");
+    outlive(&mut scene, 1);
+    scene.settle();
+    assert_eq!((scene.router.sessions[1], scene.story().last().unwrap().as_str()), (1, TAKEN));
+    scene.stop();
+}
+
+#[test]
+fn routes_older_than_the_window_stay_as_they_are() {
+    stays_open(true);
+}
+
+#[test]
+fn so_they_do_without_time_stamps() {
+    stays_open(false);
+}
+
+#[test]
+fn a_route_that_changed_long_ago_needs_a_dump() {
+    let mut scene = stop(true, "UPDATE current_routes SET med = 4000000 WHERE prefix = '10.0.1.0/24'");
+    scene.live_until("the session is closed", Some(0), |scene| scene.router.sessions[1] == 2);
+    scene.settle_routes();
+    assert!(scene.collector(1).count_logged("changed long ago") == 1);
+    scene.stop();
+}
+
+#[test]
+fn a_route_that_went_long_ago_is_withdrawn() {
+    let mut scene = stop(
+        true,
+        "INSERT INTO current_routes SELECT (jsonb_populate_record(c, '{\"prefix\": \"10.99.0.0/24\"}')).*
+         FROM current_routes c WHERE prefix = '10.0.1.0/24'",
+    );
+    scene.settle_routes();
+    assert_eq!(scene.router.sessions[1], 1);
+    let gone = "SELECT action, attrs->>'reason' FROM route_events WHERE prefix = '10.99.0.0/24'";
+    assert_eq!(scene.db.rows(gone), ["D|stale"]);
+    for collector in scene.collectors.iter_mut().filter_map(Option::take) {
+        assert!(collector.stop().success());
+    }
+}
+
+#[test]
+fn without_a_window_the_session_is_closed() {
+    let mut scene = Scene::with_window(true, "0");
+    scene.kill(0);
+    scene.taken_by(1, None);
+    scene.settle();
+    assert_eq!(scene.router.sessions[1], 2);
+    scene.stop();
+}
+
+/// The messages of a peer that comes up with routes to these prefixes.
+fn peer_with(peer: Peer, prefixes: &[&str]) -> Vec<u8> {
+    let routes = bmp::announce(&Attributes::path(&[peer.asn]), "192.0.2.1", prefixes);
+    let up = bmp::peer_up(peer, &Open::of(peer.asn, &peer.bgp_id.to_string()), None);
+    [up, bmp::route_monitoring(peer, &routes), bmp::route_monitoring(peer, &bmp::end_of_rib_ipv4())].concat()
+}
+
+#[test]
+fn peers_that_changed_without_an_owner_are_told() {
+    let mut scene = Scene::new(true);
+    let [flaps, goes, stays] = [7, 8, 9].map(|id| Peer::global_instance(&format!("192.0.2.{id}"), 65_000 + id));
+    for peer in [flaps, goes, stays] {
+        scene.router.send(&peer_with(peer, &["198.51.100.0/24", "203.0.113.0/24"]));
+    }
+    let routes = |scene: &Scene| scene.db.rows("SELECT peer_address, count(*) FROM adj_rib_in GROUP BY 1 ORDER BY 1");
+    eventually_equal(["192.0.2.7|2", "192.0.2.8|2", "192.0.2.9|2"].map(str::to_owned).to_vec(), || routes(&scene));
+    scene.collector(0).signal("STOP");
+    [flaps, goes].iter().for_each(|peer| scene.router.send(&bmp::peer_down(*peer, 3)));
+    scene.router.send(&peer_with(flaps, &["198.51.100.0/24"]));
+    scene.taken_by(1, Some(0));
+    eventually_equal(["192.0.2.7|1", "192.0.2.9|2"].map(str::to_owned).to_vec(), || routes(&scene));
+    let states = "SELECT peer_address, state, flap_count FROM peers ORDER BY 1";
+    eventually_equal(["192.0.2.7|up|1", "192.0.2.8|down|1", "192.0.2.9|up|0"].map(str::to_owned).to_vec(), || {
+        scene.db.rows(states)
+    });
+    let told = "SELECT peer_address, string_agg(kind, ' ' ORDER BY id) FROM session_events
+                WHERE peer_address <> '127.0.0.1' AND kind LIKE 'peer%' GROUP BY 1 ORDER BY 1";
+    let want = ["192.0.2.7|peer_up peer_down peer_up", "192.0.2.8|peer_up peer_down", "192.0.2.9|peer_up"];
+    assert_eq!(scene.db.rows(told), want);
+    let events = "SELECT peer_address, prefix, count(*) FROM route_events WHERE peer_address IS NOT NULL
+                  GROUP BY 1, 2 HAVING count(*) > 1";
+    assert_eq!(scene.db.rows(events), ["192.0.2.7|198.51.100.0/24|2"], "announced anew after the peer was down");
+    assert_eq!(scene.router.sessions[1], 1);
+    scene.settle_routes();
+    scene.collector(0).signal("CONT");
+    scene.stop();
+}
