@@ -24,7 +24,7 @@ use crate::model::Timestamp;
 use crate::pipeline::Health;
 use crate::stop::Stop;
 use crate::store::index_sizes;
-use crate::store::partitions::{EVENTS, SNAPSHOTS};
+use crate::store::partitions::{EVENTS, NLRI_EVENTS, SNAPSHOTS};
 use crate::store::watch::retention;
 use crate::store::{
     self, Client, Pool, Recovery, add_path, counts, events, journal_positions, maintenance, partitions, sessions,
@@ -163,11 +163,7 @@ fn run_some(
     // Ages are counted from here: a clock that leaps during the run must not delete anything either.
     let now = events::clock(client)?;
     let today = partitions::day_of(now);
-    for day in [Some(today), today.tomorrow().ok()].into_iter().flatten() {
-        let name = partitions::name_of(day);
-        let made = report.step(client, &format!("creating {name}"), |client| partitions::fill(client, &EVENTS, day))?;
-        report.created.extend(made.into_iter().flatten());
-    }
+    create_partitions(client, today, &mut report)?;
     if !maintenance::begin(client)? {
         report.is_elsewhere = true;
         return Ok(report);
@@ -195,7 +191,7 @@ fn run_some(
         let forgotten = |client: &mut Client| add_path::forget(client, now, PEERS_DAYS);
         report.step(client, "forgetting path identifiers of peers that are gone", forgotten)?;
     }
-    for series in [&EVENTS, &SNAPSHOTS] {
+    for series in [&EVENTS, &NLRI_EVENTS, &SNAPSHOTS] {
         let list = |client: &mut Client| partitions::list(client, series);
         let partitions = report.step(client, "listing partitions", list)?.unwrap_or_default();
         let troubles = partitions.iter().filter_map(|partition| partition.trouble(series.parent));
@@ -215,11 +211,26 @@ fn run_some(
         report.step(client, "forgetting old numbers of routes", forget)?;
     }
     report.refreshed = report.step(client, "refreshing route_summary", maintenance::refresh_summary)?.is_some();
-    report.step(client, "analyzing route_events", maintenance::analyze_history)?;
+    report.step(client, "analyzing the history", maintenance::analyze_history)?;
     let rebuild = |client: &mut Client| index_sizes::rebuild_outgrown(client, index_sizes::SMALLEST);
     report.rebuilt = report.step(client, "rebuilding an index", rebuild)?.flatten();
     maintenance::end(client)?;
     Ok(report)
+}
+
+/// Creates the partitions of today and tomorrow; those of other families where NLRI of such are stored.
+fn create_partitions(client: &mut Client, today: Date, report: &mut Report) -> store::Result<()> {
+    let others = report.step(client, "looking for other families", maintenance::has_other_families)?;
+    let all = [Some(&EVENTS), Some(&NLRI_EVENTS).filter(|_| others == Some(true))];
+    for series in all.into_iter().flatten() {
+        for day in [Some(today), today.tomorrow().ok()].into_iter().flatten() {
+            let name = series.name_of(day);
+            let fill = |client: &mut Client| partitions::fill(client, series, day);
+            let made = report.step(client, &format!("creating {name}"), fill)?;
+            report.created.extend(made.into_iter().flatten());
+        }
+    }
+    Ok(())
 }
 
 /// Returns whether the days of two clocks differ by more than midnight explains. A clock that is wrong by years, as

@@ -19,7 +19,7 @@ CROSS JOIN LATERAL (
 ) AS removal
 LEFT JOIN LATERAL (
     SELECT e.ingest_time
-    FROM route_events e
+    FROM {events} e
     WHERE e.router_id = t.router_id AND e.table_name = t.table_name AND e.afi = t.afi
       AND e.ingest_time > removal.removed_at
     ORDER BY e.ingest_time

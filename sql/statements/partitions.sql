@@ -7,7 +7,9 @@ WITH found AS (
     SELECT c.oid, 'detached'
     FROM detached_partitions d JOIN pg_class c ON c.oid = d.oid AND c.relname = d.name
     WHERE NOT EXISTS (SELECT FROM pg_inherits i WHERE i.inhrelid = c.oid)
-      AND CASE WHEN d.name LIKE 'route\_snapshots\_%' THEN $1 = 'route_snapshots' ELSE $1 = 'route_events' END
+      AND $1 = CASE WHEN d.name LIKE 'route\_snapshots\_%' THEN 'route_snapshots'
+                    WHEN d.name LIKE 'nlri\_route\_events\_%' THEN 'nlri_route_events'
+                    ELSE 'route_events' END
 ),
 bounds AS (
     SELECT f.oid, f.state, c.relname::text AS name, c.reltuples, pg_get_expr(c.relpartbound, c.oid) AS text,

@@ -12,16 +12,16 @@
 --
 -- Each event and each key is searched for as the first row in the order of an index: under key_join_settings.sql no
 -- other plan can answer that, whatever the statistics are.
-INSERT INTO route_events (event_id, ingest_time, router_id, table_name, afi, prefix, path_id, action, nexthop, as_path,
+INSERT INTO {events} (event_id, ingest_time, router_id, table_name, afi, prefix, path_id, action, nexthop, as_path,
                           origin, localpref, med, origin_asn, communities_std, communities_ext, communities_large, attrs,
                           bmp_raw, received_at, router_time, peer_address, peer_asn, peer_bgp_id, is_post_policy, rib)
 SELECT s.event_id, s.ingest_time, s.router_id, s.table_name, s.afi, s.prefix, s.path_id, s.action, s.nexthop, s.as_path,
        s.origin, s.localpref, s.med, s.origin_asn, s.communities_std, s.communities_ext, s.communities_large, s.attrs,
        s.bmp_raw, s.received_at, s.router_time, s.peer_address, s.peer_asn, s.peer_bgp_id, s.is_post_policy, s.rib
-FROM staged_events s
+FROM {staged_events} s
 LEFT JOIN LATERAL (
     SELECT true AS is_stored
-    FROM route_events e
+    FROM {events} e
     WHERE e.event_id = s.event_id AND e.ingest_time >= s.looked_from
       AND (s.is_replayed AND e.received_at = s.received_at
            OR e.ingest_time >= s.dumped_from AND (
@@ -30,7 +30,7 @@ LEFT JOIN LATERAL (
                       IS NOT DISTINCT FROM
                       (s.action, s.router_time, s.nexthop, s.as_path, s.origin, s.localpref, s.med, s.communities_std,
                        s.communities_ext, s.communities_large, s.attrs, s.peer_asn, s.peer_bgp_id)
-               FROM route_events n
+               FROM {events} n
                WHERE n.router_id = s.router_id AND n.table_name = s.table_name AND n.afi = s.afi
                  AND n.prefix >= s.prefix AND n.prefix <= s.prefix AND n.ingest_time >= e.ingest_time
                  AND COALESCE(n.path_id, 0) = COALESCE(s.path_id, 0) AND n.rib IS NOT DISTINCT FROM s.rib
@@ -49,7 +49,7 @@ LEFT JOIN LATERAL (
                    IS NOT DISTINCT FROM
                    (s.nexthop, s.as_path, s.origin, s.localpref, s.med, s.communities_std, s.communities_ext,
                     s.communities_large, s.attrs, s.peer_asn, s.peer_bgp_id)) AS is_stored
-    FROM route_events n
+    FROM {events} n
     WHERE s.is_shared
       AND n.router_id = s.router_id AND n.table_name = s.table_name AND n.afi = s.afi
       AND n.prefix >= s.prefix AND n.prefix <= s.prefix AND n.ingest_time >= s.looked_from

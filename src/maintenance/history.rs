@@ -7,7 +7,7 @@ use jiff::civil::Date;
 
 use super::report::Report;
 use crate::archive::Archive;
-use crate::store::partitions::{self, EVENTS, Gate, SNAPSHOTS, Series};
+use crate::store::partitions::{self, EVENTS, Gate, NLRI_EVENTS, SNAPSHOTS, Series};
 use crate::store::{self, Client, archive, snapshots};
 
 /// The days that a day has been over before it goes into a file: until then late events make its file anew too often.
@@ -52,7 +52,10 @@ impl Report {
         oldest: Option<Date>,
     ) -> store::Result<()> {
         match self.step(client, "opening the archive", |client| archiving.open(client))? {
-            Some(Ok(None)) => self.retire(client, &EVENTS, oldest, &mut |_, _| Ok(()))?,
+            Some(Ok(None)) => {
+                self.retire(client, &EVENTS, oldest, &mut |_, _| Ok(()))?;
+                self.retire(client, &NLRI_EVENTS, oldest, &mut |_, _| Ok(()))?;
+            }
             Some(Ok(Some(archive))) => self.archive(client, archive, today, oldest)?,
             Some(Err(why)) => {
                 self.archive_failures = Some(1);
@@ -61,9 +64,24 @@ impl Report {
             None => self.archive_failures = Some(1),
         }
         if let Some(oldest) = oldest {
+            if archiving.folder.is_some() {
+                self.tell_other_families(client, oldest)?;
+            }
             self.step(client, "forgetting old snapshots", |client| snapshots::forget(client, oldest))?;
         }
         self.retire(client, &SNAPSHOTS, oldest, &mut |_, _| Ok(()))
+    }
+
+    /// Names the days of other families that would go were there no archive: it has none of their events.
+    fn tell_other_families(&mut self, client: &mut Client, oldest: Date) -> store::Result<()> {
+        let list = |client: &mut Client| partitions::list(client, &NLRI_EVENTS);
+        let partitions = self.step(client, "listing partitions", list)?.unwrap_or_default();
+        let due = partitions.iter().filter(|partition| partition.is_before(oldest));
+        self.remarks.extend(due.map(|partition| {
+            let name = &partition.name;
+            format!("{name} is older than RIB_INGESTER_RETENTION_DAYS and stays, since the archive does not have its kind: drop it by hand")
+        }));
+        Ok(())
     }
 
     fn archive(

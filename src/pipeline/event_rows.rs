@@ -1,4 +1,4 @@
-//! The rows of `route_events` that an event writer has in its hands.
+//! The rows of `route_events` and `nlri_route_events` that an event writer has in its hands.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -56,6 +56,16 @@ impl Row {
         self.compare_keys(other) == Ordering::Equal
     }
 
+    /// Returns whether it is about an NLRI of another family, whose history is a table of its own.
+    pub(super) fn is_nlri(&self) -> bool {
+        self.event.table.view.is_nlri()
+    }
+
+    /// Returns the row with the check for a stored one.
+    pub(super) fn with_check<'a>(&'a self, columns: &'a WithdrawColumns) -> (EventRow<'a>, Check) {
+        (self.as_event_row(columns), self.check.unwrap_or(Check::none(self.time)))
+    }
+
     pub(super) fn as_event_row<'a>(&'a self, columns: &'a WithdrawColumns) -> EventRow<'a> {
         let (action, route) = match &self.event.change {
             RouteChange::Announce(route) => (Action::Announce, route),
@@ -97,11 +107,18 @@ impl fmt::Display for Row {
 /// Returns whether the database accepts an event at the moment that cannot be at fault: a canary with the same
 /// time.
 pub(super) fn would_store_another(writer: &mut Writer, columns: &WithdrawColumns, row: &Row) -> bool {
-    let table = Table::loc_rib(RouterId::new("canary"), "canary", Afi::Ipv4);
+    let mut table = Table::loc_rib(RouterId::new("canary"), "canary", Afi::Ipv4);
     let nlri = Nlri { prefix: Prefix::new(Afi::Ipv4, &[], 0).expect("the default route"), path_id: None };
+    if row.is_nlri() {
+        table.view = table.view.of_nlri();
+    }
     writer.connection.would_do(|transaction| {
         let (action, route) = (Action::Withdraw, &columns.withdrawn);
         let harmless = EventRow { table: &table, nlri: &nlri, action, route, raw: None, ..row.as_event_row(columns) };
+        if row.is_nlri() {
+            let all = std::iter::once((harmless, Check::none(row.time)));
+            return events::copy_checked(transaction, table.view.kind(), &[], all).map(drop);
+        }
         events::copy(transaction, std::iter::once(harmless)).map(drop)
     })
 }

@@ -1,4 +1,4 @@
-//! The thread that writes `route_events` for its share of the routers.
+//! The thread that writes `route_events` and `nlri_route_events` for its share of the routers.
 //!
 //! A batch gets its times once, from the database's clock at the first contact, and keeps them through every retry, so
 //! that rows stored by an attempt of unknown outcome are found again. Times are strictly increasing per router, so that
@@ -25,9 +25,10 @@ use super::past::{self, Pasts};
 use super::positions::positions_of;
 use super::refused_rows::{self, Piece, Work, Writer, rows_of};
 use super::suspension::Suspension;
-use crate::model::{RouterId, Table, Timestamp};
-use crate::store::events::{self, Check};
+use crate::model::{RibKind, RouterId, Table, Timestamp};
+use crate::store::events;
 use crate::store::journal_positions::{self, Position, PositionOf};
+use crate::store::partitions::{EVENTS, NLRI_EVENTS};
 use crate::store::{Error, owner, partitions, sync};
 
 /// The zstd level of raw messages: a higher one gains little on messages of a few hundred bytes.
@@ -335,8 +336,10 @@ impl EventWriter {
     ) -> Result<Vec<RouterId>, Failure> {
         let epochs: Vec<_> = batch.owners.values().map(|owner| (owner.router.clone(), owner.epoch)).collect();
         let columns = &self.columns;
-        let rows: Vec<&Row> =
-            batch.rows[range.clone()].iter().filter(|row| batch.owners.contains_key(&row.event.table.router)).collect();
+        let (others, rows): (Vec<&Row>, Vec<&Row>) = batch.rows[range.clone()]
+            .iter()
+            .filter(|row| batch.owners.contains_key(&row.event.table.router))
+            .partition(|row| row.is_nlri());
         let mut written = 0;
         let collector = self.writer.options.collector_id.clone();
         let mut positions = if is_last { positions_of(PositionOf::History, &batch.pieces) } else { Vec::new() };
@@ -352,14 +355,18 @@ impl EventWriter {
             let is_checked = |row: &&&Row| !is_first || row.check.is_some();
             // Rows that are compared with stored ones come first, then the rows after them.
             let mut checked = rows.iter().filter(is_checked).peekable();
+            let routers = || -> Vec<&str> { batch.owners.keys().map(RouterId::as_str).collect() };
             if checked.peek().is_some() {
-                let routers: Vec<&str> = batch.owners.keys().map(RouterId::as_str).collect();
-                let all = checked.map(|row| (row.as_event_row(columns), row.check.unwrap_or(Check::none(row.time))));
-                written += events::copy_checked(&mut transaction, &routers, all)?;
+                let all = checked.map(|row| row.with_check(columns));
+                written += events::copy_checked(&mut transaction, RibKind::LocRib, &routers(), all)?;
             }
             let mut direct = rows.iter().filter(|row| !is_checked(row)).peekable();
             if direct.peek().is_some() {
                 written += events::copy(&mut transaction, direct.map(|row| row.as_event_row(columns)))?;
+            }
+            if !others.is_empty() {
+                let all = others.iter().map(|row| row.with_check(columns));
+                written += events::copy_checked(&mut transaction, RibKind::NlriLocRib, &routers(), all)?;
             }
             if is_last {
                 let tables = batch.tables.iter().map(|table| &**table);
@@ -378,10 +385,12 @@ impl EventWriter {
 
     /// Creates the partitions of the batch's days. `None`: the shutdown grace period is over.
     fn make_partitions(&mut self, batch: &Stamped) -> Option<()> {
-        let days: BTreeSet<Date> = batch.rows.iter().map(|row| partitions::day_of(row.time)).collect();
-        for day in days {
-            if self.writer.connection.retry_forever(|client| partitions::ensure(client, day))? {
-                log::info!("partition {}: created by the event writer", partitions::name_of(day));
+        let days: BTreeSet<(bool, Date)> =
+            batch.rows.iter().map(|row| (row.is_nlri(), partitions::day_of(row.time))).collect();
+        for (is_nlri, day) in days {
+            let series = if is_nlri { &NLRI_EVENTS } else { &EVENTS };
+            if self.writer.connection.retry_forever(|client| partitions::ensure_in(client, series, day))? {
+                log::info!("partition {}: created by the event writer", series.name_of(day));
             }
         }
         Some(())

@@ -123,7 +123,7 @@ impl RouterTables {
     fn send_differences(&mut self, behind: &Behind) -> Result<(), SessionEnd> {
         let RouterTables { tables, outbox, .. } = self;
         let Some(table) = tables.get_mut(&behind.key) else { return Ok(()) };
-        let keeps_history = outbox.keeps_history() && !behind.key.view.is_nlri();
+        let keeps_history = outbox.keeps_history();
         let mut keys: Vec<&Nlri> = behind.events.keys().collect();
         keys.sort_unstable();
         for nlri in keys {

@@ -84,9 +84,8 @@ impl Writer<'_> {
         change: RouteChange,
         doubts: Doubts,
     ) -> Result<(), SessionEnd> {
-        // History is of routes to prefixes; a session that stands by has to know the routes as well.
-        let is_kept = self.outbox.keeps_history() && !table.view.is_nlri();
-        if !is_kept && !self.outbox.stands_by() {
+        // A session that stands by has to know the changes as well.
+        if !self.outbox.keeps_history() && !self.outbox.stands_by() {
             return Ok(());
         }
         let Stamp { received_at, router_time, raw } = self.stamp;
@@ -111,7 +110,7 @@ impl Writer<'_> {
     /// Notes that a dump repeats a stored route, which is no event but counts for the identifiers of later events that
     /// are the same.
     pub fn repeated(&mut self, table: &Arc<Table>, nlri: Nlri, change: &RouteChange) {
-        if self.outbox.keeps_history() && !table.view.is_nlri() {
+        if self.outbox.keeps_history() {
             let Stamp { received_at, router_time, .. } = self.stamp;
             self.ids.repeated(table, &nlri, change, router_time.unwrap_or(*received_at));
         }

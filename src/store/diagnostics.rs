@@ -9,7 +9,7 @@ use postgres::{Client, Row};
 use super::error::Result;
 use super::lock_waits::{self, LockWait};
 use super::orphans::Orphans;
-use super::partitions::{EVENTS, Partition, PartitionState, SNAPSHOTS, Series, day_of, holes};
+use super::partitions::{EVENTS, NLRI_EVENTS, Partition, PartitionState, SNAPSHOTS, Series, day_of, holes};
 use super::router_state::{self, RouterState};
 use super::time::read_time;
 use super::watch::coverage::{self, Coverage};
@@ -130,7 +130,7 @@ pub struct Day {
     pub bytes: i64,
     /// True if readers see it.
     pub is_attached: bool,
-    /// True for `route_events`, false for `route_snapshots`.
+    /// True for `route_events` and `nlri_route_events`, false for `route_snapshots`.
     pub is_history: bool,
 }
 
@@ -163,7 +163,11 @@ pub fn read(client: &mut Client) -> Result<Facts> {
     let today = day_of(events::clock(client)?);
     let history = or_none(list_if_there(client, &EVENTS), &mut unreadable);
     let snapshots = or_none(list_if_there(client, &SNAPSHOTS), &mut unreadable);
-    let partitions = || history.iter().map(|one| (&EVENTS, one)).chain(snapshots.iter().map(|one| (&SNAPSHOTS, one)));
+    let others = or_none(list_if_there(client, &NLRI_EVENTS), &mut unreadable);
+    let partitions = || {
+        let all = [(&EVENTS, &history), (&NLRI_EVENTS, &others), (&SNAPSHOTS, &snapshots)];
+        all.into_iter().flat_map(|(series, list)| list.iter().map(move |one| (series, one)))
+    };
     let coming = [("today", Some(today)), ("tomorrow", today.tomorrow().ok())];
     let (watch_coverage, unusable_watches) = or_none(watches_if_there(client), &mut unreadable);
     let is_uncovered = |day: Option<Date>| day.is_some_and(|day| !holes(&history, day).is_empty());
@@ -305,6 +309,6 @@ fn as_day(series: &Series, partition: &Partition) -> Option<Day> {
         name: partition.name.clone(),
         bytes: partition.bytes,
         is_attached: partition.state == PartitionState::Attached,
-        is_history: series.parent == EVENTS.parent,
+        is_history: series.parent != SNAPSHOTS.parent,
     })
 }

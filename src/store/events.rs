@@ -1,4 +1,4 @@
-//! `route_events`: rows are written by COPY, or through a staging table if ids have to be checked.
+//! `route_events` and `nlri_route_events`: rows are written by COPY, or through a staging table if ids have to be checked.
 //!
 //! COPY names the parent table: finding the day's partition costs PostgreSQL at most a twentieth of the time, and the
 //! table may be partitioned other than by day (docs/scaling.md).
@@ -12,13 +12,17 @@ use super::copy_encoding::{self, EncodedRoute};
 use super::copy_fields;
 use super::error::Result;
 use super::routes::Copy;
+use super::statement::PerRib;
 use super::time::read_time;
-use crate::model::{Nlri, RouterId, Table, Timestamp};
+use crate::model::{Nlri, RibKind, RouterId, Table, Timestamp};
 
 /// The columns in the order in which [`EventRow`]s are written.
 const COLUMNS: &str = "event_id, ingest_time, router_id, table_name, afi, prefix, path_id, action, nexthop, as_path, origin, \
      localpref, med, origin_asn, communities_std, communities_ext, communities_large, attrs, bmp_raw, received_at, router_time, \
      peer_address, peer_asn, peer_bgp_id, is_post_policy, rib";
+
+static STORE_NEW: PerRib = PerRib::new(include_str!("../../sql/statements/store_new_events.sql"));
+static REACH: PerRib = PerRib::new(include_str!("../../sql/statements/history_reach.sql"));
 
 /// The largest number of advisory locks that the checking path takes: routers are spread over this many.
 const CHECK_LOCKS: i64 = 256;
@@ -116,7 +120,7 @@ pub fn latest(client: &mut Client, router: &RouterId, base: Timestamp) -> Result
     row.get::<_, Option<SystemTime>>(0).map(read_time).transpose()
 }
 
-/// Copies rows into `route_events` without checking for stored ones. Returns their number.
+/// Copies rows of routes to prefixes into `route_events` without checking for stored ones. Returns their number.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost: 23514 if a day has no partition, 23505 if an id and time are
@@ -159,12 +163,14 @@ impl Check {
     }
 }
 
-/// Stores the rows that are not already stored, under a lock per router.
+/// Stores the rows that are not already stored, under a lock per router. All are of one `kind`, as far as the NLRI of other
+/// families go to `nlri_route_events`: there withdrawals get the NLRI that they withdraw.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost: 23514 if the day has no partition.
 pub fn copy_checked<'a>(
     transaction: &mut Transaction<'_>,
+    kind: RibKind,
     routers: &[&str],
     rows: impl Iterator<Item = (EventRow<'a>, Check)>,
 ) -> Result<u64> {
@@ -173,10 +179,14 @@ pub fn copy_checked<'a>(
          FROM (SELECT DISTINCT $2 + abs(hashtext(router)::bigint % $3) AS key FROM unnest($1) AS router ORDER BY key) AS keys",
         &[(&routers, Type::TEXT_ARRAY), (&CHECK_LOCK_SPACE, Type::INT8), (&CHECK_LOCKS, Type::INT8)],
     )?;
+    let (staged, create) = if kind.is_nlri() {
+        ("staged_nlri_events", include_str!("../../sql/statements/staging_nlri_events.sql"))
+    } else {
+        ("staged_events", include_str!("../../sql/statements/staging_events.sql"))
+    };
     let sql = format!(
-        "COPY staged_events ({COLUMNS}, looked_from, dumped_from, is_replayed, is_shared) FROM STDIN (FORMAT binary)"
+        "COPY {staged} ({COLUMNS}, looked_from, dumped_from, is_replayed, is_shared) FROM STDIN (FORMAT binary)"
     );
-    let create = include_str!("../../sql/statements/staging_events.sql");
     let mut copy = Copy::into_staging(transaction, create, &sql)?;
     for (event, check) in rows {
         let out = copy.row(EventRow::FIELDS + Check::FIELDS)?;
@@ -185,7 +195,10 @@ pub fn copy_checked<'a>(
     }
     copy.finish()?;
     transaction.batch_execute(include_str!("../../sql/statements/key_join_settings.sql"))?;
-    Ok(transaction.execute_typed(include_str!("../../sql/statements/store_new_events.sql"), &[])?)
+    if kind.is_nlri() {
+        transaction.execute_typed(include_str!("../../sql/statements/name_nlri_events.sql"), &[])?;
+    }
+    Ok(transaction.execute_typed(STORE_NEW.on(kind), &[])?)
 }
 
 /// Returns the time from which each table's events count, that is, its first event after its last mass removal. `None`
@@ -194,23 +207,34 @@ pub fn copy_checked<'a>(
 /// # Errors
 /// When a statement fails or the connection is lost.
 pub fn reach(client: &mut Client, tables: &[&Table]) -> Result<Vec<Option<Timestamp>>> {
-    let routers: Vec<&str> = tables.iter().map(|table| table.router.as_str()).collect();
-    let names: Vec<&str> = tables.iter().map(|table| &*table.name).collect();
-    let afis: Vec<i16> = tables.iter().map(|table| table.afi.column()).collect();
-    let addresses: Vec<_> = tables.iter().map(|table| table.view.peer().map(|of| of.address)).collect();
+    let mut times = vec![None; tables.len()];
     let mut transaction = client.transaction()?;
     transaction.batch_execute(include_str!("../../sql/statements/key_join_settings.sql"))?;
-    let rows = transaction.query_typed(
-        include_str!("../../sql/statements/history_reach.sql"),
-        &[
-            (&routers, Type::TEXT_ARRAY),
-            (&names, Type::TEXT_ARRAY),
-            (&afis, Type::INT2_ARRAY),
-            (&addresses, Type::INET_ARRAY),
-        ],
-    )?;
+    for kind in [RibKind::LocRib, RibKind::NlriLocRib] {
+        let of_kind: Vec<usize> = (0..tables.len()).filter(|i| tables[*i].view.is_nlri() == kind.is_nlri()).collect();
+        if of_kind.is_empty() {
+            continue;
+        }
+        let all = || of_kind.iter().map(|i| tables[*i]);
+        let routers: Vec<&str> = all().map(|table| table.router.as_str()).collect();
+        let names: Vec<&str> = all().map(|table| &*table.name).collect();
+        let afis: Vec<i16> = all().map(|table| table.afi.column()).collect();
+        let addresses: Vec<_> = all().map(|table| table.view.peer().map(|of| of.address)).collect();
+        let rows = transaction.query_typed(
+            REACH.on(kind),
+            &[
+                (&routers, Type::TEXT_ARRAY),
+                (&names, Type::TEXT_ARRAY),
+                (&afis, Type::INT2_ARRAY),
+                (&addresses, Type::INET_ARRAY),
+            ],
+        )?;
+        for (place, row) in of_kind.iter().zip(rows) {
+            times[*place] = row.get::<_, Option<SystemTime>>(1).map(read_time).transpose()?;
+        }
+    }
     transaction.commit()?;
-    rows.iter().map(|row| row.get::<_, Option<SystemTime>>(1).map(read_time).transpose()).collect()
+    Ok(times)
 }
 
 fn put_rows<'a>(mut copy: Copy<'_>, rows: impl Iterator<Item = EventRow<'a>>) -> Result<u64> {

@@ -41,7 +41,8 @@ const STATE: [&str; 18] = [
 ];
 
 /// The tables of its history, in the order of deletion.
-const PAST: [&str; 5] = ["route_snapshots", "snapshots", "route_events", "archives", "session_events"];
+const PAST: [&str; 6] =
+    ["route_snapshots", "snapshots", "route_events", "nlri_route_events", "archives", "session_events"];
 
 /// The tables of its identity and owner: deleted last, in one step.
 const IDENTITY: [&str; 4] = ["journal_positions", "bmp_sessions", "routers", "router_owner"];

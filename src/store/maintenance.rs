@@ -70,23 +70,35 @@ pub(crate) fn refresh_summary(client: &mut Client) -> Result<()> {
     Ok(())
 }
 
-/// Analyzes `route_events` as a whole if its statistics are missing or old. Returns whether they were.
+/// Returns whether NLRI of other families are stored: only then their history needs partitions in advance.
+///
+/// # Errors
+/// When the statement fails or the connection is lost.
+pub(crate) fn has_other_families(client: &mut Client) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM nlri_loc_rib_sync_status) OR EXISTS (SELECT FROM nlri_adj_rib_in_sync_status)
+                   OR EXISTS (SELECT FROM nlri_adj_rib_out_sync_status)";
+    Ok(client.query_typed_one(sql, &[])?.get(0))
+}
+
+/// Analyzes the history as a whole if its statistics are missing or old: `route_events`, and `nlri_route_events` if it has
+/// partitions. Returns whether they were.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost.
 pub(crate) fn analyze_history(client: &mut Client) -> Result<bool> {
-    let row = client.query_typed_one(
+    let rows = client.query_typed(
         &format!(
-            "SELECT COALESCE(max(last_analyze) < now() - interval '{ANALYZE_EVERY}', true)
-             FROM pg_stat_user_tables WHERE relid = 'route_events'::regclass"
+            "SELECT s.relname::text AS name FROM pg_stat_user_tables s
+             WHERE s.relid IN ('route_events'::regclass, 'nlri_route_events'::regclass)
+               AND COALESCE(s.last_analyze < now() - interval '{ANALYZE_EVERY}', true)
+               AND (s.relname = 'route_events' OR EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = s.relid))"
         ),
         &[],
     )?;
-    let is_due = row.get(0);
-    if is_due {
-        client.batch_execute("ANALYZE route_events")?;
+    for row in &rows {
+        client.batch_execute(&format!("ANALYZE {}", row.get::<_, &str>("name")))?;
     }
-    Ok(is_due)
+    Ok(!rows.is_empty())
 }
 
 /// Deletes rows of `session_events` that are more than `days` days old at this time. Returns the number of rows.

@@ -1,4 +1,4 @@
-//! The days of `route_events` and `route_snapshots`: one partition per UTC day, created before it is needed and dropped
+//! The days of `route_events`, `nlri_route_events` and `route_snapshots`: one partition per UTC day, created before it is needed and dropped
 //! when it is old.
 //!
 //! Nothing here blocks writers or readers: a partition is created on its own and then attached, or detached
@@ -33,6 +33,16 @@ pub const EVENTS: Series = Series {
     indexes: &[
         ("prefix_history", "router_id, table_name, afi, prefix, ingest_time DESC"),
         ("router_churn", "router_id, table_name, afi, ingest_time DESC"),
+    ],
+};
+
+/// `nlri_route_events`.
+pub const NLRI_EVENTS: Series = Series {
+    parent: "nlri_route_events",
+    indexes: &[
+        ("nlri_history", "router_id, table_name, afi, prefix, ingest_time DESC"),
+        ("router_churn", "router_id, table_name, afi, ingest_time DESC"),
+        ("nlri_key", "nlri_key, ingest_time DESC"),
     ],
 };
 

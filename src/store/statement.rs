@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | `{routes}` | `current_routes` | `adj_rib_in` |
 //! | `{sync}` | `rib_sync_status` | `adj_rib_in_sync_status` |
+//! | `{events}`, `{staged_events}` | `route_events`, `staged_events` | the same; of other families with `nlri_` |
 //! | `{staged}_keys` | `staged_keys` | `staged_in_keys` |
 //! | `{peer}` | | `peer_address, is_post_policy, ` |
 //! | `{speaker}` | | `peer_asn, peer_bgp_id, ` |
@@ -71,6 +72,8 @@ fn fill(hole: &str, kind: RibKind) -> Option<String> {
         "routes" => return Some(routes.to_owned()),
         "sync" => return Some(sync.to_owned()),
         "staged" => return Some(staged.to_owned()),
+        "events" => return Some(if kind.is_nlri() { "nlri_route_events" } else { "route_events" }.to_owned()),
+        "staged_events" => return Some(if kind.is_nlri() { "staged_nlri_events" } else { "staged_events" }.to_owned()),
         _ => {}
     }
     let of_peer = match hole.strip_prefix("and ").and_then(|condition| condition.split_once(" = ")) {

@@ -9,7 +9,7 @@ use crate::common::pg::TestDb;
 use crate::common::proxy::Proxy;
 use crate::common::rows::{Writers, event, nlri, session_event, table, wait_for};
 use jiff::ToSpan;
-use rib_ingester::model::{AdjRibKey, Afi, Policy, SessionEventKind, Table, Timestamp, View};
+use rib_ingester::model::{AdjRibKey, Afi, Policy, RibKind, SessionEventKind, Table, Timestamp, View};
 use rib_ingester::pipeline::{EventBatch, RouteChange, RouteEvent, StateOp, WithdrawReason};
 use rib_ingester::store::events::{self, Action, Check, EventRow};
 use rib_ingester::store::partitions::{day_of, ensure, name_of, today};
@@ -222,7 +222,8 @@ fn stored_events_are_found_by_the_reason_for_doubt() {
         ("another collector: gone since", row(0, 9, d, at(10), now), shared, true),
     ] {
         let mut transaction = client.transaction().unwrap();
-        let new = events::copy_checked(&mut transaction, &["10.0.0.1"], [(row, check)].into_iter()).unwrap();
+        let new =
+            events::copy_checked(&mut transaction, RibKind::LocRib, &["10.0.0.1"], [(row, check)].into_iter()).unwrap();
         assert_eq!(new == 1, is_new, "{what}");
         transaction.rollback().unwrap();
     }

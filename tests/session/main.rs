@@ -18,6 +18,7 @@ mod kill_nine;
 mod kills;
 mod limits;
 mod md5;
+mod nlri_events;
 mod poison;
 mod relay;
 mod sessions;

@@ -7,12 +7,12 @@ use crate::common::ingester::{FakeRouter, Ingester, eventually, eventually_equal
 use crate::common::pg::TestDb;
 use crate::common::server::Folder;
 
-const ROUTER: &str = "10.255.0.1";
-const ALL: (&str, &str) = ("STORED_FAMILIES", "evpn,flowspec,bgp-ls,sr-policy,rtc,mvpn");
+pub(crate) const ROUTER: &str = "10.255.0.1";
+pub(crate) const ALL: (&str, &str) = ("STORED_FAMILIES", "evpn,flowspec,bgp-ls,sr-policy,rtc,mvpn");
 const RD: &str = "0000fde800000001";
 
-type Family = (u16, u8);
-const EVPN: Family = (25, 70);
+pub(crate) type Family = (u16, u8);
+pub(crate) const EVPN: Family = (25, 70);
 const RTC: Family = (1, 132);
 
 fn octets(hex: &str) -> Vec<u8> {
@@ -21,7 +21,7 @@ fn octets(hex: &str) -> Vec<u8> {
 }
 
 /// EVPN type 2 of a MAC address that ends so, with this label.
-fn mac(last: u8, label: u8) -> Vec<u8> {
+pub(crate) fn mac(last: u8, label: u8) -> Vec<u8> {
     octets(&format!("02 21 {RD} 00000000000000000000 00000000 30 0200000000{last:02x} 00 0000{label:02x}"))
 }
 
@@ -35,24 +35,24 @@ fn mp(code: u8, (afi, safi): Family, field: &[u8]) -> Vec<u8> {
     attribute(0x80, code, &[before, field].concat())
 }
 
-fn announce(router: &mut FakeRouter, peer: Peer, family: Family, field: &[u8]) {
+pub(crate) fn announce(router: &mut FakeRouter, peer: Peer, family: Family, field: &[u8]) {
     let attributes = [attribute(0x40, 1, &[0]), attribute(0x40, 2, &[]), mp(14, family, field)].concat();
     router.send(&route_monitoring(peer, &bmp::update(&[], &attributes, &[])));
 }
 
-fn withdraw(router: &mut FakeRouter, peer: Peer, family: Family, field: &[u8]) {
+pub(crate) fn withdraw(router: &mut FakeRouter, peer: Peer, family: Family, field: &[u8]) {
     router.send(&route_monitoring(peer, &bmp::update(&[], &mp(15, family, field), &[])));
 }
 
-fn end_of_rib(router: &mut FakeRouter, peer: Peer, (afi, safi): Family) {
+pub(crate) fn end_of_rib(router: &mut FakeRouter, peer: Peer, (afi, safi): Family) {
     router.send(&route_monitoring(peer, &bmp::end_of_rib(afi, safi)));
 }
 
-fn loc_rib() -> Peer {
+pub(crate) fn loc_rib() -> Peer {
     Peer::loc_rib(ROUTER)
 }
 
-fn greet(router: &mut FakeRouter) {
+pub(crate) fn greet(router: &mut FakeRouter) {
     let open = Open { families: vec![(1, 1), EVPN, RTC], ..Open::of(64_500, ROUTER) };
     router.send(&bmp::initiation(b"edge1", b""));
     router.send(&bmp::peer_up(loc_rib(), &open, Some("global")));
@@ -63,7 +63,7 @@ fn keys(db: &TestDb) -> Vec<String> {
     db.rows("SELECT concat_ws(' ', nlri_key, nlri -> 'labels' ->> 0) FROM nlri_routes ORDER BY nlri_key")
 }
 
-fn mac_key(last: u8) -> String {
+pub(crate) fn mac_key(last: u8) -> String {
     format!("evpn:2:rd=0:65000:1:ethernet_tag=0:mac=02:00:00:00:00:{last:02x}")
 }
 
@@ -96,7 +96,7 @@ fn nlri_are_announced_replaced_and_withdrawn() {
     announce(&mut router, loc_rib(), EVPN, &mac(1, 0x30));
     withdraw(&mut router, loc_rib(), EVPN, &mac(2, 0));
     eventually_equal(want(&[(1, 0x30)], &[7]), || keys(&db));
-    // Nothing of it is among the routes to prefixes, and nothing in history.
+    // Nothing of it is among the routes to prefixes.
     let elsewhere = "SELECT count(*) FROM (SELECT FROM current_routes UNION ALL SELECT FROM route_events
                      UNION ALL SELECT FROM route_counts) AS all_rows";
     assert_eq!(db.rows(elsewhere), ["0"]);

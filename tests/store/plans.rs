@@ -6,6 +6,7 @@
 use crate::common::pg::TestDb;
 use postgres::{Client, Transaction};
 use rib_ingester::model::RibKind;
+use rib_ingester::store::partitions::{NLRI_EVENTS, ensure_in};
 use rib_ingester::store::statement::render;
 use rib_ingester::store::watch::{evaluate, routes as watch_routes};
 
@@ -64,8 +65,8 @@ fn the_check_for_stored_events_uses_keys_and_prunes() {
     client.batch_execute(include_str!("../../sql/statements/staging_events.sql")).unwrap();
     rib_ingester::maintenance::run_once(&mut client, 30).unwrap();
     client.batch_execute("ALTER TABLE session_events SET (autovacuum_enabled = off)").unwrap();
-    let new = include_str!("../../sql/statements/store_new_events.sql");
-    let reach = include_str!("../../sql/statements/history_reach.sql")
+    let new = &render(include_str!("../../sql/statements/store_new_events.sql"), RibKind::LocRib);
+    let reach = render(include_str!("../../sql/statements/history_reach.sql"), RibKind::LocRib)
         .replace("$1::text[]", "ARRAY['r', 'r']")
         .replace("$2::text[]", "ARRAY['t', 'u|rd:1']")
         .replace("$3::smallint[]", "ARRAY[4, 4]::smallint[]")
@@ -108,6 +109,29 @@ fn the_check_for_stored_events_uses_keys_and_prunes() {
             assert!(plan.contains("never executed"), "{plan}");
         }
     }
+}
+
+#[test]
+fn withdrawn_nlri_are_named_by_keys() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    let day = rib_ingester::store::partitions::today(&mut client).unwrap();
+    ensure_in(&mut client, &NLRI_EVENTS, day).unwrap();
+    client.batch_execute(include_str!("../../sql/statements/staging_nlri_events.sql")).unwrap();
+    let name = include_str!("../../sql/statements/name_nlri_events.sql");
+    let new = &render(include_str!("../../sql/statements/store_new_events.sql"), RibKind::NlriLocRib);
+    let mut transaction = client.transaction().unwrap();
+    let plan = explain(&mut transaction, name) + &explain(&mut transaction, new);
+    for index in [
+        "using nlri_loc_rib_pkey",
+        "using nlri_adj_rib_in_pkey",
+        "using nlri_adj_rib_out_pkey",
+        "_nlri_history on nlri_route_events_",
+        "staged_nlri_events_router_id_prefix_action",
+    ] {
+        assert!(plan.contains(index), "{index}:\n{plan}");
+    }
+    assert!(!plan.contains("Seq Scan on nlri_"), "{plan}");
 }
 
 /// A join may scan a table for each row of the list, once there are thousands of either.

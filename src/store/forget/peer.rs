@@ -29,7 +29,7 @@ const IN_MEMORY: [&str; 2] = ["table_names", "add_path_evidence"];
 const STATE: [&str; 2] = ["peer_statistics", "peer_route_counts"];
 
 /// The tables of its history.
-const PAST: [&str; 2] = ["route_events", "session_events"];
+const PAST: [&str; 3] = ["route_events", "nlri_route_events", "session_events"];
 
 /// The tables that say that it exists: deleted last, in one step.
 const IDENTITY: [&str; 6] = [
