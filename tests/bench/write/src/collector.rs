@@ -25,6 +25,8 @@ impl Collector {
         let state_dir = std::env::temp_dir().join(format!("rib-ingester-bench-{}", std::process::id()));
         let mut child = Command::new(binary)
             .arg("serve")
+            // The server's, which the collector does not know.
+            .env_remove("RIB_INGESTER_PG_OPTIONS")
             .env("RIB_INGESTER_DATABASE_URL", url)
             .env("RIB_INGESTER_BMP_LISTEN", "127.0.0.1:0")
             .env("RIB_INGESTER_HTTP_LISTEN", "127.0.0.1:0")

@@ -89,6 +89,18 @@ fn tree(pid: u32) -> Duration {
     root.own + root.children + children.filter(|stat| stat.parent == pid).map(|stat| stat.own).sum::<Duration>()
 }
 
+/// Bytes that a process, its living children and those that it has outlived have read from the disk.
+pub fn bytes_read(pid: u32) -> u64 {
+    let of = |pid: u32| {
+        let text = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("read_bytes: "));
+        line.and_then(|line| line.parse::<u64>().ok()).unwrap_or(0)
+    };
+    let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    of(pid) + pids.filter(|child| parent(*child) == Some(pid)).map(of).sum::<u64>()
+}
+
 /// CPU time of one process.
 pub fn used(pid: u32) -> Duration {
     stat(pid).map_or(Duration::ZERO, |stat| stat.own)

@@ -2,6 +2,7 @@
 //! rows.
 
 mod api;
+mod back;
 mod collector;
 mod database;
 mod dump;
@@ -12,6 +13,8 @@ mod generate;
 mod history;
 mod http;
 mod ids;
+mod larger;
+mod layout;
 mod life;
 mod limits;
 mod load;
@@ -28,6 +31,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use postgres::NoTls;
 
+use larger::Larger;
+use layout::Layout;
 use site::Site;
 use steady::Steady;
 
@@ -48,6 +53,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// All routers back at once after a restart of the collector, with what is stored
+    Back {
+        /// How many routers
+        #[arg(long, default_value_t = 100)]
+        routers: u8,
+        /// IPv4 routes of each; a fifth as many IPv6 routes come on top
+        #[arg(long, default_value_t = 40_000)]
+        routes: usize,
+    },
     /// A router's life: dump, reconnect, restart, changes, Peer Down, beside COPY of the same rows
     Life {
         /// IPv4 routes; a fifth as many IPv6 routes come on top
@@ -95,6 +109,37 @@ enum Command {
         /// How many days
         #[arg(long, default_value_t = 4)]
         days: u32,
+    },
+    /// Tables larger than the server's memory, which the caller has limited: first load, changes, lookups, Peer Down
+    Larger {
+        /// That memory, MiB
+        #[arg(long)]
+        memory: u64,
+        /// IPv4 routes of each router; a fifth as many IPv6 routes come on top
+        #[arg(long, default_value_t = 200_000)]
+        routes: usize,
+        /// UPDATEs per second of ten routers together
+        #[arg(long, default_value_t = 1_000)]
+        rate: u64,
+        /// For how long routes change
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
+        /// How many times that memory the table becomes
+        #[arg(long, default_value_t = 10)]
+        times: u64,
+    },
+    /// One table of all routes beside a partition for each router, both larger than the server's memory, which the caller
+    /// has limited
+    Layout {
+        /// That memory, MiB
+        #[arg(long)]
+        memory: u64,
+        /// IPv4 routes of each router; a fifth as many IPv6 routes come on top
+        #[arg(long, default_value_t = 100_000)]
+        routes: usize,
+        /// How many routers there are before the last one comes
+        #[arg(long, default_value_t = 23)]
+        routers: u8,
     },
     /// First loads of a large table while readers query another one
     Load {
@@ -195,11 +240,16 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     let bench = Bench { admin, binary: arguments.binary, postmaster };
     match arguments.command {
         Command::Api { routes, clients, rate, seconds } => api::run(&bench, routes, clients, rate, seconds),
+        Command::Back { routers, routes } => back::run(&bench, routers, routes),
         Command::Life { routes, rounds } => life::run(&bench, routes, rounds),
         Command::Dump { routes, rounds } => dump::run(&bench, routes, rounds),
         Command::Events { routes } => events::run(&bench, routes),
         Command::History { routes, routers, rounds } => history::run(&bench, routes, routers, rounds),
         Command::Ids { routes, ids, days } => ids::run(&bench, routes, ids, days),
+        Command::Larger { memory, routes, rate, seconds, times } => {
+            larger::run(&bench, &Larger { memory, routes, rate, seconds, times })
+        }
+        Command::Layout { memory, routes, routers } => layout::run(&bench, &Layout { memory, routes, routers }),
         Command::Load { routes, readers } => load::run(&bench, routes, readers),
         Command::Maintain { rows, rate } => maintain::run(&bench, rows, rate),
         Command::Site { scale, seed, rate, seconds, resets } => {

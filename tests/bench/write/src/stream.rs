@@ -102,7 +102,12 @@ fn send_one(
 
 /// Waits until both tables have the last marker of every router.
 pub fn wait_for_markers(client: &mut Client, all: &[Router]) -> Result<(), Failure> {
-    for table in ["current_routes", "route_events"] {
+    wait_for_markers_in(client, &["current_routes", "route_events"], all)
+}
+
+/// Waits until these tables have the last marker of every router.
+pub fn wait_for_markers_in(client: &mut Client, tables: &[&str], all: &[Router]) -> Result<(), Failure> {
+    for table in tables {
         for router in all {
             let sql = format!(
                 "SELECT EXISTS (SELECT FROM {table} WHERE router_id = '{}' AND table_name = 'global' AND afi = 4
