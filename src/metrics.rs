@@ -87,6 +87,10 @@ pub struct ProcessMeter {
     pub connections: Gauge,
     /// Sessions of routers that another collector has.
     pub standby_sessions: Gauge,
+    /// The age of the oldest message that one of them has not applied, microseconds.
+    pub(crate) standby_lag: Gauge,
+    /// The memory of what they keep of the last minutes, bytes.
+    pub(crate) standby_window: Gauge,
     /// Connections that were closed without a byte.
     pub(crate) silent_connections: Counter,
     /// The end of the last successful maintenance run, in microseconds since 1970; 0: none yet.

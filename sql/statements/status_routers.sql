@@ -25,7 +25,8 @@ WITH tables AS (
 )
 SELECT r.router_id, r.router_ip, r.hostname, r.as_number, r.description, r.first_seen, r.last_seen,
        v.collector_id, v.state, v.since, v.session_collector, v.source, v.reason, v.stale_since, v.expires_at,
-       (SELECT string_agg(DISTINCT b.collector_id, ', ') FROM bmp_sessions b JOIN collectors bc ON bc.collector_id = b.collector_id
+       (SELECT string_agg(DISTINCT b.collector_id || CASE WHEN b.lag_secs >= 1 THEN format(' (%s s behind)', round(b.lag_secs)) ELSE '' END, ', ')
+        FROM bmp_sessions b JOIN collectors bc ON bc.collector_id = b.collector_id
         WHERE b.router_id = r.router_id AND b.state = 'standby' AND bc.alive_until > now()) AS standby,
        COALESCE(t.tables, 0) AS tables, COALESCE(t.synchronized, 0) AS synchronized, t.last_message,
        CASE WHEN c.loc_rib > 0 THEN c.loc_rib ELSE GREATEST(c.adj_rib_in, 0) END AS routes,

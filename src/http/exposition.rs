@@ -14,6 +14,7 @@ mod series;
 mod watches;
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use prometheus::{Error, TextEncoder};
 
@@ -72,6 +73,11 @@ fn process_families(out: &mut Exposition, meters: &Meters) {
     out.one("rib_ingester_connections", GAUGE, "Open BMP connections.", count(process.connections.get()));
     let help = "BMP sessions that stand by, because another collector has the router.";
     out.one("rib_ingester_standby_sessions", GAUGE, help, count(process.standby_sessions.get()));
+    let lag = Duration::from_micros(process.standby_lag.get());
+    let help = "Age of the oldest message that a BMP session that stands by has read and not applied.";
+    out.one("rib_ingester_standby_lag_seconds", GAUGE, help, lag.as_secs_f64());
+    let help = "Memory of the changes that BMP sessions that stand by keep (RIB_INGESTER_STANDBY_WINDOW_SECS).";
+    out.one("rib_ingester_standby_window_bytes", GAUGE, help, count(process.standby_window.get()));
     out.all("rib_ingester_refused_connections_total", COUNTER, "BMP connections that were refused.", |series| {
         for (reason, times) in with_zero(meters.refused.all(), "allow_list") {
             series.add(&[("reason", reason)], count(times));

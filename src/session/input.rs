@@ -110,6 +110,17 @@ struct Inner {
     fate: Fate,
 }
 
+/// The progress of a session that stands by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct InputProgress {
+    /// When the latest message was read.
+    pub(crate) heard_until: Timestamp,
+    /// The time since the oldest message was read that is not applied; zero if all are.
+    pub(crate) lag: Duration,
+    /// The octets of these messages.
+    pub(crate) waiting: u64,
+}
+
 /// The use of the input of a session that stands by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StandbyInput {

@@ -15,9 +15,9 @@ use log::info;
 
 use super::connection::Connection;
 use super::end::{Cause, SessionEnd};
-use super::input::{Input, Next};
+use super::input::{Input, InputProgress, Next};
 use super::window::WindowMemory;
-use crate::model::RouterId;
+use crate::model::{RouterId, Timestamp};
 use crate::stop::Stop;
 
 /// A session that stands by.
@@ -78,6 +78,13 @@ impl Standbys {
     /// Returns the memory that what they keep takes.
     pub(crate) fn memory(&self) -> &Arc<WindowMemory> {
         &self.memory
+    }
+
+    /// Returns the progress of those that keep what they hear, at this time, by their keys.
+    pub(crate) fn progress(&self, now: Timestamp) -> Vec<(String, InputProgress)> {
+        let inner = self.lock();
+        let progress = |open: &Open| Some((open.standby.session.clone(), open.input.as_ref()?.progress(now)?));
+        inner.open.values().filter_map(progress).collect()
     }
 
     /// Returns their routers, each once.

@@ -47,6 +47,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0032_index_sizes"),
     migration!("0035_archive"),
     migration!("0037_nlri_routes"),
+    migration!("0038_standby"),
     migration!("0039_nlri_events"),
     migration!("0040_positions_of_open_sessions"),
 ];

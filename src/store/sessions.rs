@@ -213,6 +213,43 @@ pub(crate) fn end_standbys(client: &mut Client, ended: &[(String, String)]) -> R
     Ok(())
 }
 
+/// The progress of a session that stands by.
+#[derive(Clone, Debug)]
+pub(crate) struct StandbyRow {
+    /// Its key.
+    pub(crate) session: String,
+    /// `heard_until`.
+    pub(crate) heard_until: Timestamp,
+    /// `lag_secs`.
+    pub(crate) lag: Duration,
+    /// `waiting_octets`.
+    pub(crate) waiting: u64,
+}
+
+/// Stores the progress of sessions that stand by, each once.
+///
+/// # Errors
+/// When the statement fails or the connection is lost.
+pub(crate) fn note_standbys(client: &mut Client, all: &[StandbyRow]) -> Result<()> {
+    let keys: Vec<&str> = all.iter().map(|one| one.session.as_str()).collect();
+    let heard: Vec<_> = all.iter().map(|one| system_time(one.heard_until)).collect();
+    let lags: Vec<f64> = all.iter().map(|one| one.lag.as_secs_f64()).collect();
+    let waiting: Vec<i64> = all.iter().map(|one| i64::try_from(one.waiting).unwrap_or(i64::MAX)).collect();
+    client.execute_typed(
+        "UPDATE bmp_sessions AS s
+         SET heard_until = new.heard_until, lag_secs = new.lag_secs, waiting_octets = new.waiting_octets
+         FROM unnest($1::text[], $2::timestamptz[], $3::float8[], $4::bigint[]) AS new (session, heard_until, lag_secs, waiting_octets)
+         WHERE s.session = new.session::uuid AND s.state = 'standby'",
+        &[
+            (&keys, Type::TEXT_ARRAY),
+            (&heard, Type::TIMESTAMPTZ_ARRAY),
+            (&lags, Type::FLOAT8_ARRAY),
+            (&waiting, Type::INT8_ARRAY),
+        ],
+    )?;
+    Ok(())
+}
+
 /// Ends the live state of sessions of a router whose end was not stored; not that of one that has just begun.
 ///
 /// # Errors

@@ -183,6 +183,12 @@ pub struct SessionStatus {
     pub since: Timestamp,
     /// The reason for that state.
     pub reason: Option<String>,
+    /// The time of the latest message, if it stands by and keeps what it hears.
+    pub heard_until: Option<Timestamp>,
+    /// The age of the oldest message that it has not applied then, seconds.
+    pub lag_secs: Option<f64>,
+    /// The octets of these messages.
+    pub waiting_octets: Option<i64>,
 }
 
 /// One router in detail.
@@ -362,6 +368,9 @@ pub fn sessions(client: &mut Client, router_id: &str, limit: i64) -> Result<Vec<
             state: row.get("state"),
             since: read_time(row.get("since"))?,
             reason: row.get("reason"),
+            heard_until: row.get::<_, Option<SystemTime>>("heard_until").map(read_time).transpose()?,
+            lag_secs: row.get("lag_secs"),
+            waiting_octets: row.get("waiting_octets"),
         })
     });
     sessions.collect()

@@ -122,3 +122,47 @@ fn peers_that_changed_without_an_owner_are_told() {
     scene.collector(0).signal("CONT");
     scene.stop();
 }
+
+/// The processor time that a process has used, seconds.
+fn cpu_of(process: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks: f64 = fields[11..13].iter().map(|ticks| ticks.parse::<f64>().unwrap()).sum();
+    ticks / 100.0
+}
+
+/// Set `RIB_INGESTER_TEST_ROUTES` for a measurement.
+#[test]
+fn a_standby_takes_a_few_octets_a_route() {
+    let routes = std::env::var("RIB_INGESTER_TEST_ROUTES").map_or(50_000, |text| text.parse().expect("a number"));
+    let mut scene = Scene::with_window(true, "5");
+    scene.router.quiet = true;
+    let (process, before) = (scene.collector(1).id(), scene.collector(1).proc_status("VmRSS"));
+    let cpu = cpu_of(process);
+    let peer = scene.router.peer();
+    let prefixes: Vec<String> =
+        (0..routes).map(|n: u32| format!("{}.{}.{}.0/24", 20 + (n >> 16), (n >> 8) & 0xff, n & 0xff)).collect();
+    let link = scene.router.links[1].as_mut().unwrap();
+    for (number, prefixes) in (0..).zip(prefixes.chunks(10)) {
+        let attributes = Attributes { med: Some(number), ..Attributes::path(&[64_500, 64_501]) };
+        let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
+        link.send(&bmp::route_monitoring(peer, &bmp::announce(&attributes, "192.0.2.1", &prefixes)));
+    }
+    let metrics = |scene: &mut Scene, line: &str| {
+        scene.collectors[1].as_mut().unwrap().get("/metrics").2.contains(&format!("\n{line}\n"))
+    };
+    scene.live_until("it has applied everything", None, |scene| {
+        scene.db.rows("SELECT waiting_octets FROM bmp_sessions WHERE state = 'standby'") == ["0"]
+            && metrics(scene, "rib_ingester_standby_lag_seconds 0")
+    });
+    scene.live_until("the window is over", None, |scene| metrics(scene, "rib_ingester_standby_window_bytes 0"));
+    let octets = 1024 * (scene.collector(1).proc_status("VmRSS") - before);
+    eprintln!(
+        "{routes} routes: {octets} octets more, {} a route, {:.2} s of processor time",
+        octets / u64::from(routes),
+        cpu_of(process) - cpu
+    );
+    assert!(octets < (32 << 20) + 100 * u64::from(routes), "{octets}");
+    assert_eq!(scene.db.rows("SELECT count(*) < 100 FROM current_routes"), ["t"], "it stores nothing");
+    scene.stop();
+}

@@ -29,10 +29,23 @@ fn two_live_sessions_leave_the_router_where_it_is() {
     assert_eq!(scene.collector(1).count_logged("stands by: collector one has the router"), 1);
     let status = String::from_utf8(scene.run(&["status"]).stdout).unwrap();
     assert!(status.contains("standby") && status.contains("two"), "{status}");
+    // It has followed the router to this moment.
+    let progress = "SELECT heard_until > now() - interval '15 s', lag_secs < 1, waiting_octets
+                    FROM bmp_sessions WHERE state = 'standby'";
+    scene.live_until("its progress is stored", None, |scene| scene.db.rows(progress) == ["t|t|0"]);
+    let detail = String::from_utf8(scene.run(&["status", ROUTER]).stdout).unwrap();
+    assert!(detail.lines().any(|line| line.contains("standby") && line.contains(" 0 s ")), "{detail}");
+    eventually("a lag is shown", || {
+        scene.db.client().batch_execute("UPDATE bmp_sessions SET lag_secs = 5 WHERE state = 'standby'").unwrap();
+        String::from_utf8(scene.run(&["status"]).stdout).unwrap().contains("two (5 s behind)").then_some(())
+    });
     for (station, count) in [(0, 0), (1, 1)] {
         let collector = scene.collectors[station].as_mut().unwrap();
         let metrics = collector.get("/metrics").2;
         assert!(metrics.contains(&format!("\nrib_ingester_standby_sessions {count}\n")), "{metrics}");
+        assert!(metrics.contains("\nrib_ingester_standby_lag_seconds 0\n"), "{metrics}");
+        let holds = !metrics.contains("\nrib_ingester_standby_window_bytes 0\n");
+        assert_eq!(holds, count > 0, "{metrics}");
         assert!(collector.browse("/").2.contains("standby two"));
     }
     // What the standby reads is nowhere.

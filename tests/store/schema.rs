@@ -106,7 +106,8 @@ const COLUMNS: &[(&str, &str)] = &[
     (
         "bmp_sessions",
         "session uuid !, router_id text !, collector_id text !, source inet, state text !, since timestamptz !, reason text, \
-      began_at timestamptz !",
+      began_at timestamptz !, heard_until timestamptz, lag_secs double precision, \
+         waiting_octets bigint",
     ),
     (
         "add_path_evidence",

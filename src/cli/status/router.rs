@@ -58,14 +58,17 @@ fn sessions(sessions: &[SessionStatus]) -> Table {
         ("collector", Column::Text),
         ("source", Column::Word),
         ("since", Column::Word),
+        ("lag", Column::Word),
         ("reason", Column::List),
     ]);
     for session in sessions {
+        let is_standby = session.state == "standby";
         out.push([
             session.state.clone(),
             session.collector_id.clone(),
             or_dash(session.source),
             session.since.to_utc(),
+            or_dash(session.lag_secs.filter(|_| is_standby).map(|seconds| format!("{seconds:.0} s"))),
             or_dash(session.reason.as_ref()),
         ]);
     }

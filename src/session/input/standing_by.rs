@@ -2,9 +2,11 @@
 //! needs nothing of it either. It is in memory alone, until the session takes its router over.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Inner, Input, StandbyInput};
+use super::{Inner, Input, InputProgress, StandbyInput};
 use crate::journal::{Checkpoint, Stream};
+use crate::model::Timestamp;
 
 impl Input {
     /// The session stands by. What was read and what will be is not kept, unless it `is_applied`.
@@ -43,6 +45,16 @@ impl Input {
     /// Returns the octets that the session's thread has taken.
     pub(in crate::session) fn taken(&self) -> u64 {
         self.lock().taken
+    }
+
+    /// Returns how far the input of a session that stands by is applied, at this time.
+    pub(in crate::session) fn progress(&self, now: Timestamp) -> Option<InputProgress> {
+        let inner = self.lock();
+        let heard_until = inner.last_read_at?;
+        let waiting = inner.read - inner.taken;
+        let oldest = inner.marks.iter().find(|(end, _)| *end > inner.taken).map(|(_, at)| *at);
+        let micros = oldest.filter(|_| waiting > 0).map_or(0, |at| now.unix_micros().saturating_sub(at.unix_micros()));
+        Some(InputProgress { heard_until, lag: Duration::from_micros(u64::try_from(micros).unwrap_or(0)), waiting })
     }
 
     /// The session has taken its router over; everything up to the checkpoint is on the way to the writers. What comes
