@@ -14,6 +14,7 @@ mod incidents;
 mod list;
 mod lookup;
 mod named;
+mod nlri;
 mod openapi;
 mod parameter;
 mod path_pattern;
@@ -52,6 +53,7 @@ const GROUPS: &[&[Endpoint]] = &[
     lookup::ENDPOINTS,
     routes::ENDPOINTS,
     history::ENDPOINTS,
+    nlri::ENDPOINTS,
     tables::ENDPOINTS,
 ];
 

@@ -6,6 +6,7 @@ pub(crate) mod history;
 pub(crate) mod incidents;
 mod json_rows;
 pub(crate) mod list;
+pub(crate) mod nlri;
 pub(crate) mod peers;
 pub(crate) mod routers;
 pub(crate) mod routes;

@@ -38,6 +38,19 @@ const ROWS: &str = "
            CASE WHEN i % 2 = 1 THEN 'A' ELSE 'D' END, CASE WHEN i % 2 = 1 THEN '192.0.2.9'::inet END,
            CASE WHEN i % 2 = 1 THEN '64501 ' || 64500 + i END, now(), 'loc-rib'
     FROM generate_series(1, 5) i;
+    CREATE TABLE nlri_today PARTITION OF nlri_route_events FOR VALUES FROM (MINVALUE) TO (MAXVALUE);
+    INSERT INTO nlri_loc_rib (router_id, table_name, afi, prefix, nexthop, attrs)
+    SELECT '192.0.2.1', 'global|nlri:25/70', 6, ('2001:db8::' || i)::cidr, '192.0.2.9',
+           jsonb_build_object('nlri', jsonb_build_object('type', 2, 'mac', '02:00:00:00:00:0' || i), 'nlri_key', 'evpn:2:mac=02:00:00:00:00:0' || i,
+                              'nlri_afi', 25, 'nlri_safi', 70)
+    FROM generate_series(1, 3) i;
+    INSERT INTO nlri_adj_rib_in (router_id, peer_address, peer_asn, is_post_policy, table_name, afi, prefix, attrs)
+    VALUES ('192.0.2.1', '203.0.113.1', 64511, true, 'UNKNOWN|nlri:1/132', 6, '2001:db8::9',
+            '{\"nlri\": {\"origin_as\": 64511}, \"nlri_key\": \"rtc:origin_as=64511\", \"nlri_afi\": 1, \"nlri_safi\": 132}');
+    INSERT INTO nlri_route_events (event_id, ingest_time, router_id, table_name, afi, prefix, action, received_at, rib, attrs)
+    SELECT sha256(i::text::bytea), now() - (10 - i) * interval '1 second', r.router_id, r.table_name, r.afi, r.prefix,
+           CASE WHEN i % 2 = 1 THEN 'A' ELSE 'D' END, now(), 'nlri-loc-rib', r.attrs
+    FROM nlri_loc_rib r, generate_series(1, 3) i WHERE r.prefix = '2001:db8::1';
     REFRESH MATERIALIZED VIEW route_summary";
 
 /// A collector with its schema and a filled database.
@@ -165,6 +178,7 @@ fn every_answer_is_as_the_document_says() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(lists >= 12 && streams >= 10, "{lists} lists, {streams} with lines");
     check_values(&mut ingester);
+    check_other_families(&mut ingester);
     check_completeness(&db, &mut ingester);
     run_examples(&mut ingester);
     run_schemathesis(&mut ingester);
@@ -206,6 +220,47 @@ fn check_values(ingester: &mut Ingester) {
     assert_eq!(rows("/events/sessions?kind=peer_up&router=edge1").0.len(), 1);
     assert_eq!(rows("/sync?router=edge1").0.len(), 2);
     assert_eq!(rows("/summary").0[0]["route_count"], json!(1));
+}
+
+/// The lists of other families, with each of their conditions, and their pages.
+fn check_other_families(ingester: &mut Ingester) {
+    let mut ask = |target: &str| {
+        let (status, _, body) = ingester.get(&format!("/api/v1{target}"));
+        (status, serde_json::from_str::<Value>(&body).unwrap())
+    };
+    for (query, want) in [
+        ("", 4),
+        ("view=loc-rib", 3),
+        ("view=adj-rib-in-post", 1),
+        ("view=adj-rib-in-pre", 0),
+        ("peer=203.0.113.1", 1),
+        ("peer=203.0.113.9", 0),
+        ("family=evpn", 3),
+        ("family=rtc&router=edge1", 1),
+        ("type=2&contains=00:03", 1),
+        ("type=3", 0),
+        ("key=evpn:2:mac=02:00:00:00:00:02", 1),
+        ("table=UNKNOWN%7Cnlri:1/132", 1),
+    ] {
+        let (status, answer) = ask(&format!("/nlri?{query}"));
+        assert_eq!((status, answer["rows"].as_array().unwrap().len()), (200, want), "{query}: {answer}");
+    }
+    let (mut keys, mut next) = (Vec::new(), String::new());
+    for _ in 0..2 {
+        let (_, answer) = ask(&format!("/nlri?limit=2{next}"));
+        keys.extend(answer["rows"].as_array().unwrap().iter().map(|row| row["nlri_key"].as_str().unwrap().to_owned()));
+        next = format!("&next={}", answer["next"].as_str().unwrap_or_default());
+    }
+    let of_mac = |last: u8| format!("evpn:2:mac=02:00:00:00:00:0{last}");
+    assert_eq!(keys, ["rtc:origin_as=64511".to_owned(), of_mac(1), of_mac(2), of_mac(3)]);
+    let (_, past) = ask("/nlri/history?router=edge1&limit=2&contains=mac");
+    let told: Vec<&str> = past["rows"].as_array().unwrap().iter().map(|row| row["action"].as_str().unwrap()).collect();
+    assert_eq!((told.as_slice(), &past["truncated"]), (["A", "D"].as_slice(), &json!(true)));
+    let (_, rest) =
+        ask(&format!("/nlri/history?router=edge1&limit=2&contains=mac&next={}", past["next"].as_str().unwrap()));
+    assert_eq!((rest["rows"].as_array().unwrap().len(), &rest["next"]), (1, &Value::Null));
+    assert_eq!(ask("/nlri/history?router=edge1&to=2026-01-01T00:00:00Z").1["rows"], json!([]));
+    assert_eq!((ask("/nlri/history").0, ask("/nlri?family=vpls").0, ask("/nlri?router=nobody").0), (400, 400, 400));
 }
 
 /// The history of a prefix is complete where that of all tables is, those of peers too.

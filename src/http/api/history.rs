@@ -17,7 +17,7 @@ use crate::store::api::history::{self, HistoryFilter};
 use crate::store::{self, Client};
 
 /// The beginning of a history that is not given one, before now.
-const SPAN: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(super) const SPAN: Duration = Duration::from_secs(7 * 24 * 3600);
 
 const TABLE: Parameter = optional("table", ParameterKind::Text, "Name of a table");
 
@@ -77,7 +77,7 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
 ];
 
 /// Without a router, every table's history would be read.
-const ROUTER_REQUIRED: Parameter =
+pub(super) const ROUTER_REQUIRED: Parameter =
     Parameter { about: "Identifier or host name of a router; at least one is required", ..ROUTER };
 
 const COMPLETE: &[Field] = &[
