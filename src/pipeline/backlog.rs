@@ -81,9 +81,18 @@ impl Backlog {
         self.away.push(router);
     }
 
-    /// Notes that the removal of a router is over.
-    pub(super) fn come_back(&mut self, router: &RouterId) {
+    /// Notes that a removal of a router's tables is over, which had `removed` routes: the operation that caused it, the
+    /// first one that waits, says that number, and is large no more.
+    pub(super) fn come_back(&mut self, router: &RouterId, removed: u64) {
         self.away.retain(|away| away != router);
+        let first = self.items.iter_mut().find_map(|delayed| match delayed {
+            Delayed::Rest(batch) if batch.owner.router == *router => batch.ops.first_mut(),
+            _ => None,
+        });
+        if let Some(StateOp::TablesDown { routes, event, .. }) = first {
+            *routes = 0;
+            event.iter_mut().for_each(|event| event.routes = i64::try_from(removed).ok());
+        }
     }
 }
 

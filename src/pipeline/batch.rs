@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::ends::{Count, Down, Ends, Entry, Over, Place, Stale, Start, place};
+use super::ends::{Count, Ends, Over, Place, Stale, Start, place};
 use super::extras::Extras;
 use super::op::{Existing, Ownership, StateOp};
 use super::route_rows::Row;
+use super::told::{Down, Entry};
 use crate::model::{Nlri, RouterId, SessionEvent, Table};
 use crate::store::EncodedRoute;
 
@@ -36,6 +37,8 @@ pub(super) struct Batch {
     pub(super) ends: Ends,
     /// The pieces to acknowledge when the batch is stored: each session, and the last chunk that the piece completes.
     pub(super) pieces: Vec<(Arc<Ownership>, u64)>,
+    /// The octets of input that the batch completes of pieces that are not complete: each session, and the octet.
+    pub(super) parts: Vec<(Arc<Ownership>, u64)>,
     /// The tables whose dumps begin, and those that rows and messages refer to.
     begun: HashSet<Place>,
     touched: HashSet<Place>,
@@ -89,6 +92,11 @@ impl Batch {
         }
     }
 
+    /// Notes the octets of input that it completes of a piece that is written in parts, if any.
+    pub(super) fn note_part(&mut self, owner: &Arc<Ownership>, octet: Option<u64>) {
+        self.parts.extend(octet.map(|octet| (Arc::clone(owner), octet)));
+    }
+
     /// Adds an operation of `owner`'s session.
     pub(super) fn push_op(&mut self, owner: &Arc<Ownership>, op: StateOp) {
         if !op.is_of_session() {
@@ -135,7 +143,8 @@ impl Batch {
             StateOp::TablesDown { tables, routes, event } => {
                 self.weigh(1 + tables.len(), size_of_val(&*tables));
                 self.removed += routes;
-                self.ends.push_down(Down { owner: Arc::clone(owner), tables, event });
+                self.ends.note_down(router, &tables);
+                self.extras.push_told(Entry::Down(Down { owner: Arc::clone(owner), tables, event }));
             }
             StateOp::MarkStale(tables) => {
                 self.weigh(1 + tables.len(), size_of_val(&*tables));
@@ -143,7 +152,7 @@ impl Batch {
             }
             StateOp::SessionState { state, reason } => {
                 self.weigh(1, 0);
-                self.ends.push_state(owner, state, reason);
+                self.extras.push_state(owner, state, reason);
             }
         }
     }
@@ -180,15 +189,11 @@ impl Batch {
         self.bytes += bytes;
     }
 
-    /// Adds a row of `session_events`: with the rows, unless the batch has commands after them that must come first.
+    /// Adds a row of `session_events`.
     pub(super) fn push_event(&mut self, router: Option<RouterId>, event: SessionEvent) {
         let text = |text: Option<&str>| text.map_or(0, str::len);
         self.weigh(1, size_of::<Entry>() + text(event.reason.as_deref()) + text(event.table_name.as_deref()));
-        if self.ends.is_empty() {
-            self.extras.push_event(router, event);
-        } else {
-            self.ends.told.push(Entry::Event(router, event));
-        }
+        self.extras.push_told(Entry::Event(router, event));
     }
 
     fn push_seen(&mut self, table: Arc<Table>) {

@@ -13,19 +13,20 @@ use crossbeam_channel::Receiver;
 use super::audit::Audit;
 use super::backlog::SLICE_ROUTES;
 use super::connection::{Attempt, Failure};
-use super::ends::{Count, Down, Ends, Entry, LatestState, Over, Stale, Start};
+use super::ends::{Count, Ends, Over, Stale, Start};
 use super::health::Health;
 use super::op::{Ownership, Refusal};
 use super::refused_rows::{self, Work, Writer, rows_of};
+use super::told::Down;
 use super::watching::Noted;
 use crate::model::{
     AdjRibKey, Afi, Nlri, Policy, RibKind, RouterId, RouterRecord, SessionEvent, SessionEventKind, Table,
     TableNameRecord, View,
 };
 use crate::store::counts::CountChanges;
-use crate::store::routes::{RouteKey, WholeTable};
+use crate::store::routes::RouteKey;
 use crate::store::watch::outbox::{Cause, OutboxRow};
-use crate::store::{self, Client, Error, Transaction, load, owner, routes, sessions, sync, table_names};
+use crate::store::{self, Client, Error, Transaction, load, owner, routes, sync, table_names};
 
 /// The maximum number of commands in one transaction.
 const COMMANDS_MAX: usize = 5_000;
@@ -125,13 +126,11 @@ impl Writer {
 
     /// Executes the commands that follow the rows of a batch.
     pub(super) fn end(&mut self, ends: Ends, audit: &mut Audit) {
-        let Ends { over, counts, stale, told, states, .. } = ends;
+        let Ends { over, counts, stale, .. } = ends;
         self.purge(&over);
         self.note_complete(&over);
         self.count_tables(&counts, audit);
         self.mark_stale(&stale);
-        self.tell(&told);
-        self.set_states(&states.into_iter().collect::<Vec<_>>());
     }
 
     /// Deletes the routes that dumps did not confirm, in chunks.
@@ -235,87 +234,33 @@ impl Writer {
         );
     }
 
-    /// Writes the states of sessions. Nothing depends on them: a refused one is only logged.
-    fn set_states(&mut self, states: &[(String, LatestState)]) {
-        let note = |noted: &mut Noted, (_, (router, ..)): &(_, LatestState)| {
-            noted.push(|| OutboxRow::of_router(router.clone(), Cause::Session));
-        };
-        let outcomes = self.in_sets((states, COMMANDS_MAX), note, |transaction, states| {
-            let states = states.iter().map(|(session, (_, state, reason))| (&**session, *state, reason.as_deref()));
-            sessions::set_states(transaction, &states.collect::<Vec<_>>())
-        });
-        for (range, result) in outcomes {
-            let Err(Some(error)) = result else { continue };
-            for (session, _) in &states[range] {
-                log::error!("session {session}: the database refused its state, which stays as it was: {error}");
-                Health::count(&self.health.rows_rejected, 1);
-            }
-        }
-    }
-
-    /// Deletes the routes of tables with their status and writes the rows of `session_events` about it, in order and in
-    /// one transaction: readers see all of it or nothing.
-    pub(super) fn tell(&mut self, told: &[Entry]) {
-        let outcomes = self.in_sets((told, COMMANDS_MAX), note_removal, |transaction, told| {
-            let downs: Vec<&Down> = told.iter().filter_map(Entry::as_down).collect();
-            let ours = owned(transaction, &downs, |down| &down.owner)?;
-            let tables: Vec<WholeTable<'_>> = ours
-                .iter()
-                .flat_map(|down| down.tables.iter().map(|(view, name)| (&down.owner.router, view, &**name)))
-                .collect();
-            let mut changes = CountChanges::default();
-            let mut removed = routes::remove(transaction, &tables, &mut changes)?.into_iter();
-            sync::remove(transaction, &tables)?;
-            let mut all = 0;
-            let mut ours = ours.into_iter().peekable();
-            let mut events: Vec<(Option<RouterId>, SessionEvent)> = Vec::with_capacity(told.len());
-            for told in told {
-                match told {
-                    Entry::Event(router, event) => events.push((router.clone(), event.clone())),
-                    Entry::Down(down) => {
-                        // Tables of sessions that have lost their router are not among ours.
-                        if ours.next_if(|ours| std::ptr::eq(**ours, down)).is_none() {
-                            continue;
-                        }
-                        let routes: u64 = removed.by_ref().take(down.tables.len()).sum();
-                        all += routes;
-                        let event = down
-                            .event
-                            .clone()
-                            .map(|event| SessionEvent { routes: i64::try_from(routes).ok(), ..event });
-                        events.extend(event.map(|event| (Some(down.owner.router.clone()), event)));
-                    }
-                }
-            }
-            let events: Vec<_> = events.iter().map(|(router, event)| (router.as_ref(), event)).collect();
-            let events = sync::insert_events(transaction, &events)?;
-            changes.write(transaction)?;
-            Ok((all, events))
-        });
-        for (range, result) in outcomes {
-            let error = match result {
-                Ok((removed, events)) => {
-                    self.options.notices.push(events);
-                    Health::count(&self.health.routes_deleted, removed);
-                    continue;
-                }
-                Err(Some(error)) => error,
-                Err(None) => continue,
-            };
-            for told in &told[range] {
-                match told {
-                    Entry::Down(Down { owner, .. }) => self.end_sessions([owner].into_iter(), "remove tables", &error),
-                    Entry::Event(router, event) => {
-                        let router = router.clone().unwrap_or_else(|| RouterId::new("unknown"));
-                        self.reject(&router, &format_args!("{event:?}"), &error);
-                    }
-                }
-            }
-        }
+    /// Deletes the routes of tables with their status. Returns the number of routes.
+    pub(super) fn remove_tables(&mut self, down: Down) -> u64 {
+        let removed = self.execute(
+            "remove tables",
+            (&[down], 1),
+            |down| &down.owner,
+            // What tells of it is noted.
+            |_, _| {},
+            |transaction, ours| {
+                let mut changes = CountChanges::default();
+                let removed = Down::remove(ours.into_iter(), transaction, &mut changes)?;
+                changes.write(transaction)?;
+                Ok(removed.into_iter().sum())
+            },
+        );
+        let removed = removed.into_iter().map(|(_, removed): (_, u64)| removed).sum();
+        Health::count(&self.health.routes_deleted, removed);
+        removed
     }
 
     /// Ends the sessions whose commands were refused.
-    fn end_sessions<'a>(&mut self, owners: impl Iterator<Item = &'a Arc<Ownership>>, what: &str, error: &Error) {
+    pub(super) fn end_sessions<'a>(
+        &mut self,
+        owners: impl Iterator<Item = &'a Arc<Ownership>>,
+        what: &str,
+        error: &Error,
+    ) {
         for owner in owners.filter(|owner| owner.refusal().is_none()) {
             let refusal = self.refused(&format_args!("router {}: {what}", owner.router), error);
             owner.set_refused(refusal);
@@ -356,30 +301,6 @@ impl Writer {
         note: impl Fn(&mut Noted, &'a T),
         mut work: impl FnMut(&mut Transaction<'_>, Vec<&'a T>) -> store::Result<R>,
     ) -> Vec<(Range<usize>, R)> {
-        let outcomes = self.in_sets((items, set), note, |transaction, items| {
-            let ours = owned(transaction, items, owner_of)?;
-            work(transaction, ours)
-        });
-        let mut done = Vec::with_capacity(outcomes.len());
-        for (range, result) in outcomes {
-            match result {
-                Ok(value) => done.push((range, value)),
-                Err(Some(error)) => self.end_sessions(items[range].iter().map(owner_of), what, &error),
-                // Given up, which ends no session.
-                Err(None) => {}
-            }
-        }
-        done
-    }
-
-    /// Does `work` on all of `items`, at most `set` in a transaction, whose changes `note` notes for watches. Items
-    /// that are refused alone, and items that are given up, have an error as their result.
-    fn in_sets<'a, T, R>(
-        &mut self,
-        (items, set): (&'a [T], usize),
-        note: impl Fn(&mut Noted, &'a T),
-        mut work: impl FnMut(&mut Transaction<'_>, &'a [T]) -> store::Result<R>,
-    ) -> Vec<RangeResult<R>> {
         let sets = (0..items.len()).step_by(set).map(|first| first..items.len().min(first + set)).collect();
         let options = Arc::clone(&self.options);
         let work = |client: &mut Client, attempt: &mut Attempt<(R, Noted)>, range: Range<usize>| {
@@ -387,15 +308,25 @@ impl Writer {
             let mut noted = options.watching.begin();
             items.iter().for_each(|item| note(&mut noted, item));
             let mut transaction = client.transaction()?;
-            let value = work(&mut transaction, items)?;
+            let ours = owned(&mut transaction, items, owner_of)?;
+            let value = work(&mut transaction, ours)?;
             noted.write(&mut transaction)?;
             attempt.commit(transaction, (value, noted))
         };
-        let committed = |(value, noted): (R, Noted)| {
-            noted.committed();
-            value
-        };
-        self.outcomes(sets, work).into_iter().map(|(range, result)| (range, result.map(committed))).collect()
+        let outcomes = self.outcomes(sets, work);
+        let mut done = Vec::with_capacity(outcomes.len());
+        for (range, result) in outcomes {
+            match result {
+                Ok((value, noted)) => {
+                    noted.committed();
+                    done.push((range, value));
+                }
+                Err(Some(error)) => self.end_sessions(items[range].iter().map(owner_of), what, &error),
+                // Given up, which ends no session.
+                Err(None) => {}
+            }
+        }
+        done
     }
 
     /// Does work that cannot be halved, until it is done.
@@ -433,18 +364,6 @@ impl Writer {
         log::error!("{what}: the database refused a command, its session cannot continue: {error}");
         Health::count(&self.health.rows_rejected, 1);
         Refusal(format!("{what}: {error}"))
-    }
-}
-
-/// Notes that tables are removed.
-fn note_removal(noted: &mut Noted, entry: &Entry) {
-    let Some(down) = entry.as_down() else { return };
-    for (view, name) in &down.tables {
-        noted.push(|| OutboxRow {
-            table: Some(Arc::clone(name)),
-            peer: view.peer().map(|peer| (peer.address, None)),
-            ..OutboxRow::of_router(down.owner.router.clone(), Cause::Removal)
-        });
     }
 }
 

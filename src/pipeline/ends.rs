@@ -5,13 +5,13 @@
 //! join it only if nothing that was reported before it would be executed after it; [`Batch`](super::batch::Batch) asks
 //! [`Ends`] about that.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
 use super::op::Ownership;
-use crate::model::{Nlri, RouterId, SessionEvent, SessionState, StoredRoute, Table, TableKey, TableNameRecord, View};
+use crate::model::{Nlri, RouterId, StoredRoute, Table, TableKey, TableNameRecord, View};
 
 /// Tables of one session whose dumps begin.
 #[derive(Debug)]
@@ -70,37 +70,6 @@ pub(super) struct Stale {
     pub(super) tables: Vec<TableKey>,
 }
 
-/// An entry for `session_events`, in order.
-#[derive(Debug)]
-pub(super) enum Entry {
-    /// A row that needs no other change.
-    Event(Option<RouterId>, SessionEvent),
-    /// A removal of tables.
-    Down(Down),
-}
-
-impl Entry {
-    pub(super) fn as_down(&self) -> Option<&Down> {
-        match self {
-            Entry::Down(down) => Some(down),
-            Entry::Event(..) => None,
-        }
-    }
-}
-
-/// A removal of tables, with its row of `session_events` if it is worth one.
-#[derive(Debug)]
-pub(super) struct Down {
-    pub(super) owner: Arc<Ownership>,
-    /// The tables, in all their address families.
-    pub(super) tables: Vec<(View, Arc<str>)>,
-    /// The row; the number of deleted routes is filled in.
-    pub(super) event: Option<SessionEvent>,
-}
-
-/// The router of a session, its latest state, and the reason.
-pub(super) type LatestState = (RouterId, SessionState, Option<String>);
-
 /// The key of a table, without the information that only accompanies it.
 pub(super) type Place = (RouterId, TableKey);
 
@@ -109,7 +78,8 @@ pub(super) fn place(table: &Table) -> Place {
     (table.router.clone(), TableKey { view: table.view, name: Arc::clone(&table.name), afi: table.afi })
 }
 
-/// The commands executed after a batch's rows, in the order of the fields.
+/// The commands executed after a batch's rows, in the order of the fields. Each may be executed again: a kill between
+/// them costs nothing. What may not comes after them, with the positions (`extras`).
 #[derive(Debug, Default)]
 pub(super) struct Ends {
     /// Dumps that are over.
@@ -118,13 +88,10 @@ pub(super) struct Ends {
     pub(super) counts: Vec<Count>,
     /// Tables that have lost their session.
     pub(super) stale: Vec<Stale>,
-    /// Tables to remove, and rows of `session_events` that were reported after any of these commands.
-    pub(super) told: Vec<Entry>,
-    /// The latest state of each session, by its key, and the reason.
-    pub(super) states: BTreeMap<String, LatestState>,
     purged: HashSet<Place>,
     ended: HashSet<Place>,
     counted: HashSet<Place>,
+    /// Tables that are removed after them.
     gone: HashSet<(RouterId, View, Arc<str>)>,
     lost: HashSet<Place>,
 }
@@ -134,9 +101,9 @@ impl Ends {
         self.len() == 0
     }
 
-    /// Returns the number of commands and rows.
+    /// Returns the number of commands.
     pub(super) fn len(&self) -> usize {
-        self.over.len() + self.counts.len() + self.stale.len() + self.told.len() + self.states.len()
+        self.over.len() + self.counts.len() + self.stale.len()
     }
 
     /// Returns whether the table is removed at the end of the batch.
@@ -147,25 +114,25 @@ impl Ends {
 
     /// Returns whether a change of a route of the table would be executed before something that was reported earlier.
     pub(super) fn forbids_change(&self, table: &Table) -> bool {
+        if self.removes(table) {
+            return true;
+        }
         if self.is_empty() {
             return false;
         }
         let place = place(table);
-        self.purged.contains(&place)
-            || self.counted.contains(&place)
-            || self.lost.contains(&place)
-            || self.removes(table)
+        self.purged.contains(&place) || self.counted.contains(&place) || self.lost.contains(&place)
     }
 
     /// Returns whether the table's next dump cannot begin before the end of the batch.
     pub(super) fn forbids_start(&self, table: &Table) -> bool {
-        !self.is_empty() && (self.ended.contains(&place(table)) || self.forbids_change(table))
+        self.forbids_change(table) || !self.is_empty() && self.ended.contains(&place(table))
     }
 
     /// Returns whether the end of the table's dump would be executed before something that was reported earlier.
     pub(super) fn forbids_end(&self, table: &Table) -> bool {
         let is_behind = |place| self.counted.contains(&place) || self.lost.contains(&place);
-        !self.is_empty() && (is_behind(place(table)) || self.removes(table))
+        self.removes(table) || !self.is_empty() && is_behind(place(table))
     }
 
     pub(super) fn push_over(&mut self, over: Over) {
@@ -187,18 +154,9 @@ impl Ends {
         self.stale.push(stale);
     }
 
-    /// Sets the state of a session. A session without a row is skipped, and one that has ended stays ended.
-    pub(super) fn push_state(&mut self, owner: &Ownership, state: SessionState, reason: Option<String>) {
-        let is_over = |(_, state, _): &LatestState| *state == SessionState::Ended;
-        if !owner.session.is_empty() && !self.states.get(&owner.session).is_some_and(is_over) {
-            self.states.insert(owner.session.clone(), (owner.router.clone(), state, reason));
-        }
-    }
-
-    pub(super) fn push_down(&mut self, down: Down) {
-        let router = &down.owner.router;
-        self.gone.extend(down.tables.iter().map(|(view, name)| (router.clone(), *view, Arc::clone(name))));
-        self.told.push(Entry::Down(down));
+    /// Notes that tables are removed after them.
+    pub(super) fn note_down(&mut self, router: &RouterId, tables: &[(View, Arc<str>)]) {
+        self.gone.extend(tables.iter().map(|(view, name)| (router.clone(), *view, Arc::clone(name))));
     }
 }
 
@@ -233,7 +191,7 @@ mod tests {
         let b = table(&owner, "b", Afi::Ipv4);
         ends.push_count(Count { owner: owner.clone(), table: b.clone(), routes: 1 });
         assert_eq!(asked(&ends, &b), [true, true, true, false]);
-        ends.push_down(Down { owner: owner.clone(), tables: vec![(View::LocRib, "c".into())], event: None });
+        ends.note_down(&owner.router, &[(View::LocRib, "c".into())]);
         for (name, afi, goes) in [("c", Afi::Ipv4, true), ("c", Afi::Ipv6, true), ("d", Afi::Ipv4, false)] {
             assert_eq!(asked(&ends, &table(&owner, name, afi)), [goes; 4], "{name} {afi}");
         }

@@ -1,7 +1,8 @@
-//! Changes that are written along with a batch's rows: peers, statistics, routers, rows of `session_events`, and tables
-//! that had messages.
+//! Changes that are written along with a batch's rows: peers, statistics, routers, tables that had messages, removals of
+//! tables, rows of `session_events`, states of sessions, and positions.
 //!
-//! All of them are written with the batch's last rows, each kind as one statement. A row that the database refuses is
+//! All of them are written with the batch's last rows, each kind as one statement, or after the commands of the batch
+//! (`ends`) if it has any: what may not be written twice is in one transaction with the positions. A row that the database refuses is
 //! found by halving, kind by kind and router by router, in transactions without routes: no other row is rejected with
 //! it.
 
@@ -9,17 +10,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use super::op::PeersOf;
+use super::op::{Ownership, PeersOf};
 use super::refused_rows::Piece;
+use super::route_rows::Done;
+use super::told::{Down, Entry};
 use super::watching::Noted;
 use crate::model::{
     AddPathPlace, AddPathRecord, Afi, AfiSafi, PeerName, PeerRecord, PeerState, RouterId, RouterRecord, SessionEvent,
-    SessionEventKind, StatisticRecord, Table, new_uuid,
+    SessionEventKind, SessionState, StatisticRecord, Table, new_uuid,
 };
 use crate::store::journal_positions::{self, Position, PositionOf};
 use crate::store::peers::{self, PeerChange};
 use crate::store::watch::outbox::{Cause, OutboxRow};
-use crate::store::{self, Transaction, add_path, owner, sync};
+use crate::store::{self, Transaction, add_path, owner, sessions, sync};
 
 /// Changes that are written along with a batch's rows.
 #[derive(Clone, Debug, Default)]
@@ -36,8 +39,10 @@ pub(super) struct Extras {
     add_path: BTreeMap<(RouterId, AddPathPlace, AfiSafi), AddPathRecord>,
     /// Tables that had messages.
     seen: BTreeSet<Arc<Table>>,
-    /// Rows of `session_events`, in order.
-    events: Vec<(Option<RouterId>, SessionEvent)>,
+    /// Removals of tables and rows of `session_events`, in order.
+    told: Vec<Entry>,
+    /// The latest state of each session, by its key.
+    states: BTreeMap<String, LatestState>,
     /// The positions up to which the input of sessions is stored with all this, and the collector.
     positions: Vec<Position>,
     collector: String,
@@ -45,6 +50,9 @@ pub(super) struct Extras {
 
 /// The key of a peer's statistic: type, AFI, SAFI.
 type StatisticId = (u16, u16, u8);
+
+/// The router of a session, its latest state, and the reason.
+type LatestState = (RouterId, SessionState, Option<String>);
 
 impl Extras {
     pub(super) fn is_empty(&self) -> bool {
@@ -56,7 +64,7 @@ impl Extras {
         self.kinds().into_iter().sum()
     }
 
-    fn kinds(&self) -> [usize; 8] {
+    fn kinds(&self) -> [usize; 9] {
         [
             self.routers.len(),
             self.peers.len(),
@@ -64,7 +72,8 @@ impl Extras {
             self.statistics.len(),
             self.add_path.len(),
             self.seen.len(),
-            self.events.len(),
+            self.told.len(),
+            self.states.len(),
             self.positions.len(),
         ]
     }
@@ -115,8 +124,16 @@ impl Extras {
         self.seen.insert(table);
     }
 
-    pub(super) fn push_event(&mut self, router: Option<RouterId>, event: SessionEvent) {
-        self.events.push((router, event));
+    pub(super) fn push_told(&mut self, entry: Entry) {
+        self.told.push(entry);
+    }
+
+    /// Sets the state of a session. A session without a row is skipped, and one that has ended stays ended.
+    pub(super) fn push_state(&mut self, owner: &Ownership, state: SessionState, reason: Option<String>) {
+        let is_over = |(_, state, _): &LatestState| *state == SessionState::Ended;
+        if !owner.session.is_empty() && !self.states.get(&owner.session).is_some_and(is_over) {
+            self.states.insert(owner.session.clone(), (owner.router.clone(), state, reason));
+        }
     }
 
     /// Adds the positions that everything before completes.
@@ -130,7 +147,7 @@ impl Extras {
         self.positions.iter().for_each(Position::commit);
     }
 
-    /// Drops everything of these routers, except the events of their sessions.
+    /// Drops everything of these routers, except the events and the states of their sessions.
     pub(super) fn drop_routers(&mut self, lost: &BTreeSet<RouterId>) {
         self.routers.retain(|router, _| !lost.contains(router));
         self.peers.retain(|(router, _), _| !lost.contains(router));
@@ -138,6 +155,7 @@ impl Extras {
         self.statistics.retain(|(router, ..), _| !lost.contains(router));
         self.add_path.retain(|(router, ..), _| !lost.contains(router));
         self.seen.retain(|table| !lost.contains(&table.router));
+        self.told.retain(|entry| entry.as_down().is_none_or(|down| !lost.contains(&down.owner.router)));
         self.positions.retain(|position| !lost.contains(&position.router));
     }
 
@@ -149,13 +167,23 @@ impl Extras {
                 ..OutboxRow::of_router(router.clone(), Cause::Peer)
             });
         }
-        for (router, _) in &self.forgotten {
+        for down in self.told.iter().filter_map(Entry::as_down) {
+            for (view, name) in &down.tables {
+                noted.push(|| OutboxRow {
+                    table: Some(Arc::clone(name)),
+                    peer: view.peer().map(|peer| (peer.address, None)),
+                    ..OutboxRow::of_router(down.owner.router.clone(), Cause::Removal)
+                });
+            }
+        }
+        let forgotten = self.forgotten.iter().map(|(router, _)| router);
+        for router in forgotten.chain(self.states.values().map(|(router, ..)| router)) {
             noted.push(|| OutboxRow::of_router(router.clone(), Cause::Session));
         }
     }
 
-    /// Writes all of it. Returns the numbers of the rows of `session_events`.
-    pub(super) fn write(&self, transaction: &mut Transaction<'_>) -> store::Result<Vec<i64>> {
+    /// Writes all of it, and adds the removed routes to `done`. Returns the numbers of the rows of `session_events`.
+    pub(super) fn write(&self, transaction: &mut Transaction<'_>, done: &mut Done) -> store::Result<Vec<i64>> {
         owner::upsert_routers(transaction, self.routers.values())?;
         peers::upsert(transaction, self.peers.iter().map(|((router, _), change)| (router, change)))?;
         for (router, of) in &self.forgotten {
@@ -169,7 +197,35 @@ impl Extras {
         add_path::upsert(transaction, self.add_path.iter().map(|((router, ..), record)| (router, record)))?;
         sync::seen(transaction, &self.seen.iter().map(|table| &**table).collect::<Vec<_>>())?;
         journal_positions::put(transaction, PositionOf::State, &self.collector, &self.positions)?;
-        let events: Vec<_> = self.events.iter().map(|(router, event)| (router.as_ref(), event)).collect();
+        let events = self.tell(transaction, done)?;
+        if !self.states.is_empty() {
+            let states =
+                self.states.iter().map(|(session, (_, state, reason))| (&**session, *state, reason.as_deref()));
+            sessions::set_states(transaction, &states.collect::<Vec<_>>())?;
+        }
+        Ok(events)
+    }
+
+    /// Deletes the routes of tables with their status and writes the rows of `session_events`, in order: readers see all
+    /// of it or nothing.
+    fn tell(&self, transaction: &mut Transaction<'_>, done: &mut Done) -> store::Result<Vec<i64>> {
+        let downs = self.told.iter().filter_map(Entry::as_down);
+        let mut removed = Down::remove(downs, transaction, &mut done.counts)?.into_iter();
+        let mut events: Vec<(Option<&RouterId>, SessionEvent)> = Vec::with_capacity(self.told.len());
+        for entry in &self.told {
+            match entry {
+                Entry::Event(_, event) => events.push((entry.router(), event.clone())),
+                Entry::Down(down) => {
+                    let routes: u64 = removed.by_ref().take(down.tables.len()).sum();
+                    done.deleted += routes;
+                    let routes = i64::try_from(routes).unwrap_or(i64::MAX);
+                    let all = |of: &SessionEvent| Some(of.routes.unwrap_or(0).saturating_add(routes));
+                    let event = down.event.clone().map(|of| SessionEvent { routes: all(&of), ..of });
+                    events.extend(event.map(|event| (entry.router(), event)));
+                }
+            }
+        }
+        let events: Vec<_> = events.iter().map(|(router, event)| (*router, event)).collect();
         sync::insert_events(transaction, &events)
     }
 
@@ -219,11 +275,21 @@ impl Extras {
                 ..(**table).clone()
             }));
         }
-        if !self.events.is_empty() {
-            let (kind, event) = (SessionEventKind::SessionUp, None);
+        if let Some(entry) = self.told.first() {
+            let kind = SessionEventKind::SessionUp;
             let event =
-                SessionEvent { kind, table_name: event, peer_address: None, afi: None, reason: None, routes: None };
-            like.push_event(Some(router.clone()), event);
+                SessionEvent { kind, table_name: None, peer_address: None, afi: None, reason: None, routes: None };
+            like.push_told(match entry {
+                Entry::Event(..) => Entry::Event(Some(router.clone()), event),
+                Entry::Down(down) => Entry::Down(Down {
+                    owner: Arc::new(Ownership::new(router.clone(), 0, Arc::default())),
+                    tables: down.tables.first().map(|(view, _)| (*view, "canary".into())).into_iter().collect(),
+                    event: Some(event),
+                }),
+            });
+        }
+        if let Some((_, state, _)) = self.states.values().next() {
+            like.states.insert(new_uuid(), (router.clone(), *state, None));
         }
         if !self.positions.is_empty() {
             let session = new_uuid();
@@ -244,8 +310,9 @@ impl Extras {
         let add_path = self.add_path.iter().map(|((router, ..), one)| (router.clone(), one as &dyn fmt::Debug));
         let seen = self.seen.iter().map(|table| (table.router.clone(), table as &dyn fmt::Debug));
         let nobody = || RouterId::new("unknown");
-        let events =
-            self.events.iter().map(|(router, event)| (router.clone().unwrap_or_else(nobody), event as &dyn fmt::Debug));
+        let told =
+            self.told.iter().map(|entry| (entry.router().cloned().unwrap_or_else(nobody), entry as &dyn fmt::Debug));
+        let states = self.states.values().map(|state| (state.0.clone(), state as &dyn fmt::Debug));
         let positions = self.positions.iter().map(|position| (position.router.clone(), position as &dyn fmt::Debug));
         routers
             .chain(peers)
@@ -253,9 +320,15 @@ impl Extras {
             .chain(statistics)
             .chain(add_path)
             .chain(seen)
-            .chain(events)
+            .chain(told)
+            .chain(states)
             .chain(positions)
             .next()
+    }
+
+    /// Returns the session that sent the only row, if that is a removal of tables.
+    pub(super) fn only_down(&self) -> Option<&Arc<Ownership>> {
+        self.told.first().and_then(Entry::as_down).map(|down| &down.owner)
     }
 }
 
@@ -287,8 +360,11 @@ impl Piece for Extras {
         } else if !self.seen.is_empty() {
             let key = self.seen.iter().nth(cut(self.seen.len())).cloned().expect("there are more");
             first.seen = self.seen.split_off(&key);
-        } else if !self.events.is_empty() {
-            first.events = self.events.split_off(cut(self.events.len()));
+        } else if !self.told.is_empty() {
+            first.told = self.told.split_off(cut(self.told.len()));
+        } else if !self.states.is_empty() {
+            let key = self.states.keys().nth(cut(self.states.len())).cloned().expect("there are more");
+            first.states = self.states.split_off(&key);
         } else {
             first.positions = self.positions.split_off(cut(self.positions.len()));
         }
@@ -328,7 +404,10 @@ mod tests {
             });
             extras.push_seen(Arc::new(Table::loc_rib(router.clone(), "a", Afi::Ipv4)));
             extras.push_forgotten(&router, PeersOf::Router);
-            extras.push_event(Some(router), event(i));
+            let mut owner = Ownership::new(router.clone(), 1, Arc::default());
+            owner.session = i.to_string();
+            extras.push_state(&owner, SessionState::Up, None);
+            extras.push_told(Entry::Event(Some(router), event(i)));
         }
         let router = RouterId::new("10.0.0.1");
         let position =
@@ -344,9 +423,12 @@ mod tests {
                 alone.push(extras);
             }
         }
-        assert_eq!(alone.len(), 25);
-        let events: Vec<_> = alone.iter().flat_map(|one| &one.events).map(|(_, event)| event.routes.unwrap()).collect();
-        assert_eq!(events, [0, 1, 2, 3, 4]);
+        assert_eq!(alone.len(), 30);
+        let events = alone.iter().flat_map(|one| &one.told).filter_map(|entry| match entry {
+            Entry::Event(_, event) => event.routes,
+            Entry::Down(_) => None,
+        });
+        assert_eq!(events.collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
         assert!(alone.iter().all(|one| one.only().is_some() && one.harmless().len() == 1));
     }
 

@@ -37,6 +37,7 @@ mod rows;
 pub mod sender;
 mod state_writer;
 mod suspension;
+mod told;
 pub mod watching;
 mod work_sharing;
 

@@ -1,5 +1,6 @@
 //! The messages from sessions to the writers.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -207,6 +208,21 @@ pub struct StateBatch {
     pub upto: u64,
     /// The number of pieces of history that the session had sent before: all of them are stored before this batch is.
     pub history: u64,
+    /// The octets of input that the first changes complete, each with the number of those changes, in order: where the
+    /// batch is written in parts, the position moves that far with each.
+    pub marks: VecDeque<(usize, u64)>,
+}
+
+impl StateBatch {
+    /// Takes out the octets of input that the first `taken` changes complete, if any; the rest counts from there.
+    pub(super) fn complete(marks: &mut VecDeque<(usize, u64)>, taken: usize) -> Option<u64> {
+        let mut octet = None;
+        while marks.front().is_some_and(|(changes, _)| *changes <= taken) {
+            octet = marks.pop_front().map(|(_, octet)| octet);
+        }
+        marks.iter_mut().for_each(|(changes, _)| *changes -= taken);
+        octet
+    }
 }
 
 /// A change of state. All kinds share one channel, so that an End-of-RIB or Peer Down never overtakes the routes before
@@ -402,4 +418,19 @@ pub struct Doubts {
     /// True if the collector that had the router before may have stored it, from its own session: with another time of
     /// receipt, and so another ID. It is stored already if the newest event of its key says the same.
     pub is_shared: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_completes_the_messages_that_end_in_it() {
+        let mut marks: VecDeque<(usize, u64)> = [(2, 100), (5, 200), (5, 210), (9, 300)].into();
+        assert_eq!(StateBatch::complete(&mut marks, 1), None);
+        // Of what is left: one change of the first message, three of the next two, four of the last.
+        assert_eq!(StateBatch::complete(&mut marks, 4), Some(210));
+        assert_eq!(StateBatch::complete(&mut marks, 3), None);
+        assert_eq!(StateBatch::complete(&mut marks, 1), Some(300));
+    }
 }

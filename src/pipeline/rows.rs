@@ -78,11 +78,13 @@ impl Work for Apart<'_> {
 
     fn would_do_canary(&mut self, extras: &Extras) -> bool {
         let harmless = extras.harmless();
-        self.writer.connection.would_do(|transaction| harmless.write(transaction).map(drop))
+        self.writer.connection.would_do(|transaction| harmless.write(transaction, &mut Done::default()).map(drop))
     }
 
     fn reject(&mut self, extras: &Extras, error: Error) {
-        if let Some((router, row)) = extras.only() {
+        if let Some(owner) = extras.only_down() {
+            self.writer.end_sessions(std::iter::once(owner), "remove tables", &error);
+        } else if let Some((router, row)) = extras.only() {
             self.writer.reject(&router, &format_args!("{row:?}"), &error);
         }
     }
@@ -142,7 +144,7 @@ impl Writer {
                 write_rows(&mut transaction, rows, &mut done)?;
             }
             if is_last {
-                events = batch.extras.write(&mut transaction)?;
+                events = batch.extras.write(&mut transaction, &mut done)?;
             }
             noted.write(&mut transaction)?;
             done.counts.write(&mut transaction)?;

@@ -21,7 +21,7 @@ use super::audit::Audit;
 use super::backlog::{self, Backlog, Delayed};
 use super::batch::Batch;
 use super::batch_sizer::BatchSizer;
-use super::ends::{Down, Start};
+use super::ends::{Ends, Start};
 use super::health::Health;
 use super::late;
 use super::lead::{self, Hurry, Lead};
@@ -29,6 +29,7 @@ use super::op::{Claim, ClaimRight, Claimed, Denial, Ownership, StateBatch, State
 use super::positions::positions_of;
 use super::refused_rows::Writer;
 use super::removals::{self, Removal, RemovalOver};
+use super::told::Down;
 use super::work_sharing::{HelperPool, WorkOffer};
 use crate::metrics::RouterMeter;
 use crate::model::{RouterId, SessionEventKind, new_uuid};
@@ -111,7 +112,7 @@ impl StateWriter {
                 }
                 Task::Removed(over) => {
                     self.are_helpers_done &= over.is_complete;
-                    self.backlog.come_back(&over.router);
+                    self.backlog.come_back(&over.router, over.removed);
                 }
                 Task::Item(item) => self.fill(item, items),
                 Task::Delayed => {
@@ -240,49 +241,60 @@ impl StateWriter {
         self.take_ops(batch);
     }
 
-    fn take_ops(&mut self, StateBatch { owner, ops, read_at, upto, history }: StateBatch) {
+    fn take_ops(&mut self, StateBatch { owner, ops, read_at, upto, history, mut marks }: StateBatch) {
         if !self.batch.admits(&owner) {
             self.flush();
         }
         self.lead.add(&owner, history);
+        let rest = |ops, marks| StateBatch { owner: Arc::clone(&owner), ops, read_at, upto, history, marks };
         let mut ops = ops.into_iter();
+        // The changes that are taken since the position was noted last.
+        let mut taken = 0;
         while let Some(mut op) = ops.next() {
             // The events and the state of a session are written whichever collector has the router now.
             if owner.is_lost() && !op.is_of_session() {
+                taken += 1;
                 continue;
             }
-            if !self.batch.may_take(&owner, &op) {
+            let is_large = removals::is_large(&op);
+            if is_large || !self.batch.may_take(&owner, &op) {
+                self.batch.note_part(&owner, StateBatch::complete(&mut marks, std::mem::take(&mut taken)));
                 self.flush();
             }
-            if removals::is_large(&op) {
-                self.hand_over(&owner, op);
-                return self.backlog.push_rest(StateBatch { owner, ops: ops.collect(), read_at, upto, history });
+            if is_large {
+                let op = self.hand_over(&owner, &op).then_some(op);
+                return self.backlog.push_rest(rest(op.into_iter().chain(ops).collect(), marks));
             }
-            if let Some(rest) = backlog::slice(&mut op) {
+            if let Some(left) = backlog::slice(&mut op) {
                 self.batch.push_op(&owner, op);
                 self.batch.ends.over.iter_mut().next_back().expect("the slice of a purge was put there").is_part = true;
-                let ops = std::iter::once(rest).chain(ops).collect();
-                return self.backlog.push_rest(StateBatch { owner, ops, read_at, upto, history });
+                self.batch.note_part(&owner, StateBatch::complete(&mut marks, taken));
+                return self.backlog.push_rest(rest(std::iter::once(left).chain(ops).collect(), marks));
             }
             self.batch.push_op(&owner, op);
+            taken += 1;
             if self.batch.is_long_removal() && ops.len() > 0 {
-                return self.backlog.push_rest(StateBatch { owner, ops: ops.collect(), read_at, upto, history });
+                self.batch.note_part(&owner, StateBatch::complete(&mut marks, taken));
+                return self.backlog.push_rest(rest(ops.collect(), marks));
             }
         }
         self.batch.pieces.push((owner, upto));
     }
 
-    /// Hands a removal over to another thread, after everything that was reported before it.
-    fn hand_over(&mut self, owner: &Arc<Ownership>, op: StateOp) {
-        let StateOp::TablesDown { tables, event, .. } = op else { return };
-        self.flush();
+    /// Hands the deletion of large tables over to another thread, after everything that was reported before it. What
+    /// tells of it is written afterwards, with the rest of the piece. `false`: it is given up.
+    fn hand_over(&mut self, owner: &Arc<Ownership>, op: &StateOp) -> bool {
+        let StateOp::TablesDown { tables, .. } = op else { return false };
         if !self.await_history() {
-            return self.writer.give_up(1);
+            self.writer.give_up(1);
+            return false;
         }
         self.backlog.send_away(owner.router.clone());
-        let removal = Removal::new(Down { owner: Arc::clone(owner), tables, event }, &self.removals_over.0);
+        let down = Down { owner: Arc::clone(owner), tables: tables.clone(), event: None };
+        let removal = Removal::new(down, &self.removals_over.0);
         // Without such threads, which have panicked then, the removal is dropped, and its end is reported.
         let _ = self.removals.send(removal);
+        true
     }
 
     /// Writes the gathered changes: dumps that begin, then rows, with the help of idle writers if they are many, then
@@ -310,20 +322,30 @@ impl StateWriter {
             let helpers = self.helpers.clone().share(parts, |part| self.writer.write_all(part));
             self.are_helpers_done &= self.writer.connection.while_idle(|| helpers.finish());
         }
-        let positions = if self.are_helpers_done { positions_of(PositionOf::State, &pieces) } else { Vec::new() };
-        if ends.is_empty() && !(batch.rows.is_empty() && batch.extras.is_empty()) {
+        if needs_history && self.are_helpers_done {
+            let positions = positions_of(PositionOf::State, pieces.iter().chain(&batch.parts));
             batch.extras.push_positions(&self.writer.options.collector_id, positions);
-            self.writer.write_all(batch);
-        } else {
-            self.writer.write_all(batch);
-            self.writer.end(ends, &mut self.audit);
-            if needs_history && self.writer.given_up() == 0 {
-                self.writer.move_positions(positions);
-            }
         }
+        self.write_in_order(batch, ends);
         self.acknowledge(&pieces);
         // A session that gets no answer finds its channel closed, and so learns that its writers are gone.
         starts.into_iter().for_each(|start| drop(self.loads.send(start)));
+    }
+
+    /// Writes rows, the commands after them, and last what may not be written twice, with the positions.
+    fn write_in_order(&mut self, mut batch: Batch, ends: Ends) {
+        if ends.is_empty() {
+            self.writer.write_all(batch);
+            return;
+        }
+        let (extras, owners) = (std::mem::take(&mut batch.extras), batch.owners.clone());
+        self.writer.write_all(batch);
+        self.writer.end(ends, &mut self.audit);
+        if self.writer.given_up() == 0 {
+            self.writer.write_extras(&owners, extras);
+        } else {
+            self.writer.give_up(extras.len());
+        }
     }
 
     /// Waits for the history of the gathered changes, and records where it was suspended. `false`: the shutdown grace

@@ -5,7 +5,7 @@
 //! It answers with stored routes (`begin`, `load`), which are read again after a restart, and with the end of the
 //! session, which is to become a record of the journal.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -58,6 +58,8 @@ pub(crate) struct Outbox {
     seen: HashSet<usize>,
     /// The octets of the session's input whose changes are all here, or have been passed on.
     position: u64,
+    /// The positions after messages whose changes wait here, each with the number of changes up to there.
+    marks: VecDeque<(usize, u64)>,
     /// When the first message was read whose changes wait here.
     read_at: Option<Instant>,
     /// The positions up to which input that an earlier process had read is stored.
@@ -90,6 +92,7 @@ impl Outbox {
             tables: Vec::new(),
             seen: HashSet::new(),
             position: 0,
+            marks: VecDeque::new(),
             read_at: None,
             stored: StoredPositions::default(),
             is_replayed: false,
@@ -212,7 +215,14 @@ impl Outbox {
     }
 
     fn answer<T>(&mut self, answer: &Receiver<T>) -> Result<T, SessionEnd> {
+        // What may not be stored twice goes with the end of the message, at which the position moves.
+        let begun = self.marks.back().map_or(0, |(changes, _)| *changes);
+        let is_down = |op: &StateOp| matches!(op, StateOp::TablesDown { .. });
+        let from = self.ops.iter().rposition(is_down).map_or(begun, |down| begun.max(down + 1));
+        let is_once = |op: &mut StateOp| matches!(op, StateOp::SessionEvent(_) | StateOp::PeerSeen(_));
+        let once: Vec<StateOp> = self.ops.extract_if(from.., is_once).collect();
         self.flush()?;
+        self.ops.extend(once);
         answer.recv().map_err(|_| match self.owner.refusal() {
             _ if self.owner.is_lost() => Cause::OwnershipLost.into(),
             Some(refusal) => SessionEnd::new(Cause::DatabaseRefused, &refusal.0),
@@ -224,6 +234,11 @@ impl Outbox {
     #[inline]
     pub(super) fn set_position(&mut self, octet: u64) {
         self.position = octet;
+        match self.marks.back_mut() {
+            Some((changes, completed)) if *changes == self.ops.len() => *completed = octet,
+            _ if self.ops.is_empty() => {}
+            _ => self.marks.push_back((self.ops.len(), octet)),
+        }
     }
 
     /// Notes that input is applied that an earlier process had read: up to these positions everything is stored, and what
@@ -457,6 +472,7 @@ impl Outbox {
             let (owner, tables) = (Arc::clone(&self.owner), tables.clone());
             self.send_events(history, EventBatch { owner, events, tables, read_at, upto, stored: None })?;
         }
+        let marks = std::mem::take(&mut self.marks);
         if is_lost {
             self.ops.clear();
             return Err(Cause::OwnershipLost.into());
@@ -468,7 +484,7 @@ impl Outbox {
         }
         let history = progress.events.count_of_sent();
         let ops = std::mem::take(&mut self.ops);
-        let batch = StateBatch { owner: Arc::clone(&self.owner), ops, read_at, upto, history };
+        let batch = StateBatch { owner: Arc::clone(&self.owner), ops, read_at, upto, history, marks };
         progress.state.count_sent();
         self.owner.waiting.add(batch.ops.len());
         self.state.send(StateItem::Batch(batch)).map_err(|_| Cause::WritersGone)?;

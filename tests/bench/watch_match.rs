@@ -88,6 +88,7 @@ impl Bench {
                 read_at: Instant::now(),
                 upto: self.sent,
                 history: self.owner.progress.events.count_of_sent(),
+                marks: [].into(),
             };
             self.sender.state(&self.owner.router).send(StateItem::Batch(item)).unwrap();
         }

@@ -229,7 +229,14 @@ impl Writers {
         let history = owner.progress.events.count_of_sent();
         self.sender
             .state(&owner.router)
-            .send(StateItem::Batch(StateBatch { owner: owner.clone(), ops, read_at: Instant::now(), upto: 0, history }))
+            .send(StateItem::Batch(StateBatch {
+                owner: owner.clone(),
+                ops,
+                read_at: Instant::now(),
+                upto: 0,
+                history,
+                marks: [].into(),
+            }))
             .unwrap();
     }
 

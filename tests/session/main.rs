@@ -14,6 +14,7 @@ mod gaps;
 mod healing;
 mod identity;
 mod journal;
+mod kill_between;
 mod kill_nine;
 mod kills;
 mod limits;
