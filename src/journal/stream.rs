@@ -172,21 +172,6 @@ impl Stream {
         (number(self.segments.front()), number(self.segments.back()))
     }
 
-    /// Returns the octet of the input at which it ends, as far as it can be read.
-    ///
-    /// # Errors
-    /// When the file system fails.
-    pub(crate) fn end(&self) -> io::Result<u64> {
-        let mut end = 0;
-        for segment in self.segments.iter().rev() {
-            segment::each_chunk(&self.segment_path(segment.number), |chunk| end = end.max(chunk.end()))?;
-            if end > 0 {
-                break;
-            }
-        }
-        Ok(end)
-    }
-
     /// Returns the bytes of segments that were not read yet.
     pub fn unread(&self) -> u64 {
         let all: u64 = self.ahead().map(|segment| segment.size).sum();

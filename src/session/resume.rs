@@ -48,11 +48,15 @@ impl Session {
     }
 
     /// Notes that all input that an earlier process had read is applied: what follows is not stored, even if a position
-    /// is beyond the end of the journal, whose last second was lost with the machine.
-    pub(crate) fn end_replay(&mut self) {
-        if let Some(identified) = &mut self.identified {
-            identified.tables.outbox().end_replay();
-        }
+    /// is beyond the end of the journal, whose last second was lost with the machine. The tables that the earlier process
+    /// had, and that nothing that is applied now has begun, are stale.
+    ///
+    /// # Errors
+    /// The writers are gone.
+    pub(crate) fn end_replay(&mut self) -> Result<(), SessionEnd> {
+        let Some(identified) = &mut self.identified else { return Ok(()) };
+        identified.tables.outbox().end_replay();
+        if self.resumed.is_some() { identified.tables.mark_earlier_stale() } else { Ok(()) }
     }
 
     /// Tells of input that was stored and is in no journal any more, and that the database does not have: it is a

@@ -21,6 +21,9 @@ use crate::model::Timestamp;
 /// The time that a session waits for input before it checks its timers.
 const TICK: Duration = Duration::from_secs(1);
 
+/// The type of a Termination Message (RFC 7854 section 4.1).
+const TERMINATION: u8 = 5;
+
 /// Runs one session to its end, over `tls` if given. A panic ends this session only.
 pub fn run(shared: &Arc<Shared>, connection: &Arc<Connection>, tls: Option<rustls::Connection>) {
     let feed = shared.journal.open_feed(&shared.feeds, connection.number(), connection.source);
@@ -49,7 +52,15 @@ fn read_socket(
     thread::Builder::new().name(format!("read-{}", connection.source)).spawn(move || reader.run())
 }
 
-/// Applies the input that an earlier process left of a session; its end counts as a lost connection.
+/// Returns whether the last message of a chunk is a Termination (RFC 7854 section 4.5).
+pub(crate) fn ends_with_termination(chunk: &Chunk) -> bool {
+    let mut type_code = None;
+    for_each_frame(&chunk.bytes, usize::MAX, |frame| type_code = Some(frame.type_code));
+    type_code == Some(TERMINATION)
+}
+
+/// Applies the input that an earlier process left of a session; its end counts as a lost connection. Where all of it is
+/// stored, no stored route is read.
 pub fn replay(shared: &Arc<Shared>, connection: &Arc<Connection>, stream: Stream, checkpoint: Checkpoint) {
     log::info!(
         "{}: {} bytes of input since {} are being applied",
@@ -152,8 +163,7 @@ fn read(shared: &Shared, connection: &Connection, session: &mut Session, input: 
                 if let Some(end) = ended_from_here(&end, connection, shared.stop.is_stopping()) {
                     return end;
                 }
-                session.end_replay();
-                return end;
+                return session.end_replay().err().unwrap_or(end);
             }
         };
         if let Err(end) = result.and_then(|()| session.bound_unnamed(connection.age(), || input.size())) {

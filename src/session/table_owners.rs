@@ -75,6 +75,15 @@ impl RouterTables {
         self.close(SessionState::Stale, reason)
     }
 
+    /// Marks the tables that are stored and that the session has not begun as stale.
+    ///
+    /// # Errors
+    /// The writers are gone.
+    pub(crate) fn mark_earlier_stale(&mut self) -> Result<(), SessionEnd> {
+        let earlier: Vec<TableKey> = self.earlier.keys().cloned().collect();
+        if earlier.is_empty() { Ok(()) } else { self.outbox.op(StateOp::MarkStale(earlier)) }
+    }
+
     /// Records an event for a session that ended without a Termination.
     ///
     /// # Errors

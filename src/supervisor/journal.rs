@@ -63,26 +63,32 @@ pub(super) fn spawn(shared: &Arc<Shared>) -> JoinHandle<()> {
     begin::spawn("journal-sync", move || shared.inputs.run_sync(&shared.journal, &shared.stop))
 }
 
-/// Leaves out what the database has: what is before the last checkpoint of that, and all of a stream of a router that
-/// another collector has now, if everything in it is stored.
+/// Leaves out what the database has: what is before the last checkpoint of that, and all of a stream if everything in it
+/// is stored. The stream itself goes if another collector has its router now.
 pub(super) fn without_stored(
     left: Vec<Unfinished>,
     owned: &[OwnedRouter],
     positions: &HashMap<String, StoredPositions>,
 ) -> Vec<Unfinished> {
-    let stored = |checkpoint: &Checkpoint| positions.get(&checkpoint.session).map_or(0, |positions| positions.least());
-    let is_moved = |(stream, checkpoint): &Unfinished| {
-        let Some(router) = &checkpoint.router else { return false };
-        let stored = stored(checkpoint);
-        !owned.iter().any(|owned| owned.router == *router) && stream.end().is_ok_and(|end| end > 0 && stored >= end)
-    };
-    let (moved, rest): (Vec<Unfinished>, Vec<Unfinished>) = left.into_iter().partition(is_moved);
-    moved.into_iter().for_each(|(stream, _)| stream.remove());
     let skip = |(mut stream, checkpoint): Unfinished| {
-        let later = stream.skip_stored(stored(&checkpoint));
-        (stream, later.unwrap_or(checkpoint))
+        let stored = positions.get(&checkpoint.session).map_or(0, |positions| positions.least());
+        // What cannot be read is applied as far as it can be.
+        let last = stream.last_chunk().unwrap_or_default().filter(|last| stored >= last.end());
+        let is_ours = |router| owned.iter().any(|owned| owned.router == router);
+        if last.is_some() && checkpoint.router.clone().is_some_and(|router| !is_ours(router)) {
+            stream.remove();
+            return None;
+        }
+        let mut checkpoint = stream.skip_stored(stored).unwrap_or(checkpoint);
+        // A Termination has removed the routes: what follows from it is not what follows from a loss.
+        if let Some(last) = last.filter(|last| checkpoint.router.is_some() && !run::ends_with_termination(last)) {
+            stream.skip_all();
+            // Before the end: what the session tells as it begins is stored too.
+            checkpoint = Checkpoint { octet: last.end() - 1, peer_ups: Vec::new(), ..checkpoint };
+        }
+        Some((stream, checkpoint))
     };
-    rest.into_iter().map(skip).collect()
+    left.into_iter().filter_map(skip).collect()
 }
 
 /// Returns the router and the source address of a stream.

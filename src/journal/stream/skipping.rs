@@ -1,7 +1,10 @@
 //! The part of a stream that the database has and that need not be read again.
 
-use super::{Place, Segment, Stream};
-use crate::journal::Checkpoint;
+use std::io;
+
+use super::segment::{is_unfinished, read_record};
+use super::{Place, Segment, Stream, record};
+use crate::journal::{Checkpoint, Chunk};
 use crate::model::RouterId;
 
 impl Stream {
@@ -22,5 +25,34 @@ impl Stream {
             checkpoint.router = self.text_in("router").map(|router| RouterId::new(&router));
         }
         Some(checkpoint)
+    }
+
+    /// Returns the last chunk; `None`: there is none in the last segment that has any, or something after it cannot be
+    /// read.
+    ///
+    /// # Errors
+    /// When the file system fails.
+    pub(crate) fn last_chunk(&mut self) -> io::Result<Option<Chunk>> {
+        let head = u64::try_from(record::MAGIC.len()).expect("a length fits 64 bits");
+        let Some(segment) = self.segments.iter().rev().find(|segment| segment.size > head) else { return Ok(None) };
+        let (number, size) = (segment.number, segment.size);
+        let (mut offset, mut last) = (head, None);
+        while offset < size {
+            let file = self.open(number)?;
+            let Some(chunk) = read_record(file, offset, size)? else {
+                // The last record may not have been written as a whole.
+                return Ok(last.filter(|_| is_unfinished(file, offset, size).unwrap_or(false)));
+            };
+            offset += chunk.record_size();
+            last = Some(chunk);
+        }
+        Ok(last)
+    }
+
+    /// Has reading go on after the last segment: all of it is stored.
+    pub(crate) fn skip_all(&mut self) {
+        if let Some(last) = self.segments.back() {
+            self.reading = Place { segment: last.number, offset: last.size };
+        }
     }
 }
