@@ -66,7 +66,8 @@
 //! in the order in which it sent them, and history leads: the events of some input are stored before its routes are. A
 //! thread that receives from a pipeline channel never waits for room in one: no cycle, no deadlock. A full channel
 //! blocks the thread that applies a session's messages, and not the one that reads its socket: what was read is in the
-//! journal before it is applied, and stays there until the writers have stored its changes. Nothing is dropped to make
+//! journal before it is applied, and stays there until the writers have stored its changes; a session that stands by
+//! stores nothing and needs no journal. Nothing is dropped to make
 //! room, nothing is overtaken. Only a Termination or a Loc-RIB Peer Down removes a router's
 //! routes immediately; a lost connection leaves them for the stale time. Times in the database are the database's own,
 //! except `received_at` and `router_time`.

@@ -311,6 +311,20 @@ mod tests {
     }
 
     #[test]
+    fn what_was_heard_as_it_is_stored_is_confirmed() {
+        let mut stored = RouteMap::stored(Afi::Ipv4, &[stored(1, 0, 10), stored(2, 0, 20), stored(3, 0, 30)]);
+        let mut heard = RouteMap::new(Afi::Ipv4);
+        for (octet, fingerprint) in [(1, 10), (2, 22), (4, 40)] {
+            heard.announce(&nlri(octet, None), fingerprint);
+        }
+        let mut others = stored.confirm_equal(&heard, Afi::Ipv4);
+        others.sort_unstable();
+        assert_eq!((others, stored.unconfirmed()), (vec![nlri(2, None), nlri(4, None)], 2));
+        assert!(stored.has(&nlri(1, None), 10) && stored.has(&nlri(2, None), 20) && !stored.has(&nlri(2, None), 22));
+        assert_eq!(stored.take_stale(), [nlri(2, None), nlri(3, None)]);
+    }
+
+    #[test]
     fn memory_of_routes_that_left_is_given_back() {
         let room = |rib: &RouteMap| match &rib.routes {
             RoutesByFamily::Ipv4(routes) => routes.capacity(),

@@ -158,3 +158,71 @@ impl Drop for Window {
 pub(super) fn place_of(table: &Arc<Table>) -> usize {
     Arc::as_ptr(table).addr()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::model::{Afi, Asn, PathAttributes, Prefix, RouterId};
+    use crate::store::copy_encoding::EncodedRoute;
+    use crate::wire::bmp::peer::PeerKind;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_micros(seconds * 1_000_000)
+    }
+
+    fn event(table: &Arc<Table>, octet: u8, second: i64) -> RouteEvent {
+        let route = EncodedRoute::encode(None, &PathAttributes::default(), None);
+        RouteEvent {
+            id: [0; 32],
+            table: Arc::clone(table),
+            nlri: Nlri { prefix: Prefix::new(Afi::Ipv4, &[octet], 8).unwrap(), path_id: None },
+            change: RouteChange::Announce(route),
+            received_at: at(second),
+            router_time: None,
+            raw: None,
+            doubts: Default::default(),
+        }
+    }
+
+    #[test]
+    fn a_window_keeps_its_time_and_gives_memory_back() {
+        let (memory, router) = (Arc::default(), RouterId::new("r"));
+        let [one, two] = ["one", "two"].map(|name| Arc::new(Table::loc_rib(router.clone(), name, Afi::Ipv4)));
+        let mut window = Window::new(Duration::from_secs(10), &memory);
+        (0..20).for_each(|second| window.push(event(&one, u8::try_from(second).unwrap() / 2, second)));
+        window.push(event(&two, 9, 20));
+        let all = memory.bytes();
+        assert!(all > 11 * 100 && all < 11 * 1_000, "{all}");
+        window.forget_before(at(25));
+        assert!(memory.bytes() < all);
+        let mut events = window.take_events();
+        let of_one = events.remove(&place_of(&one)).unwrap();
+        let mut counts: Vec<(u8, usize)> =
+            of_one.iter().map(|(nlri, events)| (nlri.prefix.octets()[0], events.len())).collect();
+        counts.sort_unstable();
+        assert_eq!((counts, events[&place_of(&two)].len()), (vec![(7, 1), (8, 2), (9, 2)], 1));
+        assert_eq!(memory.bytes(), 0);
+        window.push(event(&two, 9, 30));
+        drop(window);
+        assert_eq!(memory.bytes(), 0);
+    }
+
+    #[test]
+    fn the_last_peer_down_of_each_peer_counts() {
+        let mut window = Window::new(Duration::from_secs(10), &Arc::default());
+        let peer = |asn| PeerId {
+            kind: PeerKind::Global,
+            address: Some([192, 0, 2, 1].into()),
+            asn: Asn(asn),
+            bgp_id: Ipv4Addr::UNSPECIFIED,
+        };
+        for (asn, second) in [(1, 0), (2, 5), (3, 6), (2, 7), (4, 12)] {
+            window.push_down(HeardDown { peer: peer(asn), received_at: at(second), message: Box::new([]) });
+        }
+        let downs: Vec<(u32, Timestamp)> =
+            window.take_downs().iter().map(|down| (down.peer.asn.0, down.received_at)).collect();
+        assert_eq!(downs, [(3, at(6)), (2, at(7)), (4, at(12))]);
+    }
+}

@@ -166,3 +166,44 @@ fn a_standby_takes_a_few_octets_a_route() {
     assert_eq!(scene.db.rows("SELECT count(*) < 100 FROM current_routes"), ["t"], "it stores nothing");
     scene.stop();
 }
+
+#[test]
+fn what_came_after_a_take_over_is_in_the_journal() {
+    for has_clock in [true, false] {
+        let mut scene = Scene::new(has_clock);
+        (0..20).for_each(|_| scene.live(None));
+        assert!(scene.collectors[0].take().unwrap().stop().success());
+        scene.router.links[0] = None;
+        scene.taken_by(1, None);
+        (0..50).for_each(|_| scene.live(None));
+        scene.settle();
+        let folder = scene.journal(1);
+        let size = || -> u64 {
+            let streams = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+            let files = streams.filter(|path| path.is_dir()).flat_map(|path| std::fs::read_dir(path).unwrap());
+            files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
+        };
+        let before = size();
+        // It has no writers for what comes now, and dies with it.
+        let url = scene.db.url();
+        let mut lock = rib_ingester::store::connect(&url, "lock").unwrap();
+        lock.batch_execute("BEGIN; LOCK TABLE route_events IN SHARE MODE").unwrap();
+        (0..50).for_each(|_| scene.live(None));
+        let want = scene.router.table();
+        eventually_equal((0, true), || (scene.router.links[1].as_ref().unwrap().unread(), size() > before + 50 * 90));
+        scene.kill(1);
+        lock.batch_execute("COMMIT").unwrap();
+        scene.router.quiet = true;
+        scene.start(1);
+        // Without a connection of the router, what is read comes from the journal alone.
+        eventually_equal(want, || {
+            let mut rows = scene.db.rows("SELECT prefix, med FROM current_routes");
+            rows.sort();
+            rows
+        });
+        scene.live(None);
+        scene.settle();
+        assert_eq!(scene.db.rows("SELECT reason FROM session_events WHERE kind = 'gap'"), [""; 0]);
+        scene.stop();
+    }
+}
