@@ -13,6 +13,7 @@ mod incidents;
 mod inventory;
 mod layout;
 mod lookup;
+mod nlri;
 mod overview;
 mod plot;
 mod router;
@@ -79,7 +80,10 @@ pub(super) fn refusal(meters: &Meters, collector_id: &str, status: u16, title: &
 
 /// Returns whether the path is that of a page.
 pub(super) fn is_page(path: &str) -> bool {
-    matches!(path, "/" | "/router" | "/lookup" | "/incidents" | "/inventory" | "/sessions" | "/tenants" | "/watches")
+    matches!(
+        path,
+        "/" | "/router" | "/nlri" | "/lookup" | "/incidents" | "/inventory" | "/sessions" | "/tenants" | "/watches"
+    )
 }
 
 impl Pages {
@@ -137,6 +141,7 @@ impl Pages {
         let Pages { context, database, .. } = self;
         match request.path.as_str() {
             "/router" => Made::Page(router::page(context, database, request)),
+            "/nlri" => Made::Page(nlri::page(context, database, request)),
             "/incidents" => Made::Page(incidents::page(context, database, request)),
             "/inventory" => Made::Page(inventory::page(database, request)),
             "/sessions" => Made::Page(sessions::page(database, request)),

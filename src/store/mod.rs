@@ -35,6 +35,7 @@ pub mod maintenance;
 pub mod migrate;
 pub(crate) mod mrt;
 pub(crate) mod names;
+pub(crate) mod nlri_pages;
 pub(crate) mod orphans;
 mod outages;
 pub mod overview;

@@ -16,11 +16,13 @@ use crate::common::pg::TestDb;
 const STYLE: &str = include_str!("../../src/http/pages/style.css");
 
 /// Pages by their contents.
-const PAGES: [(&str, &str, u16); 27] = [
+const PAGES: [(&str, &str, u16); 29] = [
     ("overview", "/", 200),
     ("overview that finds nothing", "/?find=nobody&state=lost", 200),
     ("router", "/router?id=10.0.0.1", 200),
     ("router with its lists open", "/router?id=10.0.0.1&peers=2&tables=2&adj=1", 200),
+    ("routes of another family", "/nlri?id=10.0.0.1&view=loc-rib&table=global|nlri:25/70&page=2", 200),
+    ("routes of a table that is not there", "/nlri?id=10.0.0.1&view=loc-rib&table=nothing", 200),
     ("router that is not there", "/router?id=nobody", 404),
     ("lookup", "/lookup?q=10.0.0.200", 200),
     ("lookup, a page in the middle", "/lookup?q=10.0.0.200&page=2", 200),
@@ -72,6 +74,11 @@ fn filled(db: &TestDb) -> Ingester {
              INSERT INTO current_routes (router_id, table_name, afi, prefix, nexthop, as_path, origin, origin_asn)
              SELECT '10.0.0.1', 'global', 4, network(set_masklen('10.0.0.0'::inet + i * 256, 24)), '192.0.2.1', '64500', 'IGP', 64500
              FROM generate_series(0, 250) i;
+             INSERT INTO nlri_loc_rib_sync_status (router_id, table_name, afi) VALUES ('10.0.0.1', 'global|nlri:25/70', 6);
+             INSERT INTO nlri_loc_rib (router_id, table_name, afi, prefix, nexthop, as_path, attrs)
+             SELECT '10.0.0.1', 'global|nlri:25/70', 6, '2001:db8::'::inet + i, '192.0.2.1', '64500',
+                    jsonb_build_object('nlri', '{}'::jsonb, 'nlri_key', 'evpn:2:rd=0:65000:1:mac=' || i, 'nlri_afi', 25, 'nlri_safi', 70)
+             FROM generate_series(1, 250) i;
              INSERT INTO inventory.sites (id, name) VALUES (1, 'fra1');
              INSERT INTO inventory.nodes (id, name, site_id) VALUES (1, 'n1', 1);
              INSERT INTO inventory.containers (id, hostname, node_id, ipv4_address)

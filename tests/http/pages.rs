@@ -87,6 +87,41 @@ fn a_router_its_routes_and_history_show_escaped() {
 }
 
 #[test]
+fn routes_of_other_families_are_counted_and_listed() {
+    let db = TestDb::migrated();
+    let mut ingester = Ingester::start(&db.url(), &[]);
+    let mut router = ingester.connect();
+    greet(&mut router);
+    router.send(&announce("10.1.0.0/16", &[64_500]));
+    page_with(&mut ingester, "/", "10.255.0.1");
+    let without = page_with(&mut ingester, "/router?id=10.255.0.1", "Loc-RIB tables");
+    assert!(!without.contains("Other families"), "{without}");
+    let rows = "INSERT INTO nlri_adj_rib_in_sync_status (router_id, peer_address, is_post_policy, table_name, afi, synced_at)
+                VALUES ('10.255.0.1', '192.0.2.7', true, 'UNKNOWN|nlri:1/132', 6, now());
+                INSERT INTO nlri_loc_rib_sync_status (router_id, table_name, afi) VALUES ('10.255.0.1', 'global|nlri:25/70', 6);
+                INSERT INTO nlri_loc_rib (router_id, table_name, afi, prefix, nexthop, attrs)
+                SELECT '10.255.0.1', 'global|nlri:25/70', 6, '2001:db8::'::inet + i, '192.0.2.1',
+                       jsonb_build_object('nlri_key', '<b>key-' || 1000 + i || '-', 'nlri_afi', 25, 'nlri_safi', 70)
+                FROM generate_series(1, 150) i";
+    db.client().batch_execute(rows).unwrap();
+    let page = page_with(&mut ingester, "/router?id=10.255.0.1", "Other families");
+    let section = page.split("id=\"nlri\"").nth(1).unwrap();
+    let link = "/nlri?id=10.255.0.1&amp;view=loc-rib&amp;table=global%7Cnlri%3A25%2F70";
+    assert!(section.contains(link) && section.contains(">150<"), "{section}");
+    assert!(section.contains("adj-rib-in-post of 192.0.2.7") && section.contains(">0<"), "{section}");
+    let first = page_with(&mut ingester, &link.replace("&amp;", "&"), "key-1100-");
+    assert!(first.contains("&lt;b&gt;key-1001-") && !first.contains("key-1101-"), "{first}");
+    let last = page_with(&mut ingester, &format!("{}&page=9", link.replace("&amp;", "&")), "key-1150-");
+    assert!(!last.contains("key-1100-") && last.contains("page 2 of 2"), "{last}");
+    page_with(
+        &mut ingester,
+        "/nlri?id=10.255.0.1&view=adj-rib-in-post&peer=192.0.2.7&table=UNKNOWN%7Cnlri:1/132",
+        "None.",
+    );
+    assert!(ingester.stop().success());
+}
+
+#[test]
 fn peers_and_what_they_announce_are_shown() {
     let db = TestDb::migrated();
     let mut ingester = Ingester::start(&db.url(), &[]);

@@ -9,7 +9,7 @@ use super::churn::MinuteChanges;
 use super::context::{Database, PageContext};
 use super::layout::{PER_PAGE, Page, PageOf, href, pager, search_help, state, unread, wanted};
 use super::overview::{self, RouterLine, lost, session_events};
-use super::{plot, rpki, words};
+use super::{nlri, plot, rpki, words};
 use crate::http::request::Request;
 use crate::metrics::{RouterMeter, TableMeter};
 use crate::model::{Afi, RouterId, Timestamp};
@@ -38,10 +38,7 @@ pub(super) fn page(context: &PageContext, database: &Database, request: &Request
     let names = names_of(database, detail.as_ref().ok().and_then(Option::as_ref), peers.as_ref().ok());
     let id = RouterId::new(id);
     let meter = context.meters.known_router(&id);
-    let (detail, wrong) = match detail {
-        Ok(detail) => (detail, None),
-        Err(why) => (None, Some(why)),
-    };
+    let (detail, wrong) = detail.map_or_else(|why| (None, Some(why)), |detail| (detail, None));
     if detail.is_none() && meter.is_none() && wrong.is_none() {
         let body = html! {
             section { h1 { "Unknown router" } p { "No router has the identifier " q { (id.as_str()) } "." } (search_help()) }
@@ -62,7 +59,11 @@ pub(super) fn page(context: &PageContext, database: &Database, request: &Request
     let link = |list: &str, page: usize| {
         let page = page.to_string();
         let value = |name: &'static str| (name, if name == list { page.as_str() } else { request.value(name) });
-        href("/router", &[("id", line.id.as_str()), value("tables"), value("peers"), value("adj")], &format!("#{list}"))
+        href(
+            "/router",
+            &[("id", line.id.as_str()), value("tables"), value("peers"), value("adj"), value("nlri")],
+            &format!("#{list}"),
+        )
     };
     let body = html! {
         section {
@@ -81,6 +82,7 @@ pub(super) fn page(context: &PageContext, database: &Database, request: &Request
             Ok(stored) => (tables.adj_ribs(stored, &adj_ribs, request, &|page| link("adj", page))),
             Err(why) => (unread("The Adj-RIB tables", why)),
         }
+        (nlri::section(database, line.id.as_str(), request, &|page| link("nlri", page)))
         @if let Some(meter) = &meter { (anomalies(meter)) }
         section {
             h2 { "BMP sessions of " (name) }
