@@ -90,11 +90,10 @@ impl Scene {
     fn dump(router: &mut FakeRouter) {
         let (loc_rib, peer) = (Peer::loc_rib(ROUTER), Peer::global_instance("192.0.2.1", 64_501));
         let mut all = ["10.1.0.0/16", "10.2.0.0/16"].map(|prefix| announce(loc_rib, prefix, 2)).concat();
+        let flap = [bmp::peer_up(peer, &Open::of(64_500, ROUTER), None), bmp::peer_down(peer, 1)].concat();
+        all.extend(&flap);
         all.extend(bmp::route_monitoring(loc_rib, &bmp::end_of_rib_ipv4()));
-        for _ in 0..2 {
-            all.extend(bmp::peer_up(peer, &Open::of(64_500, ROUTER), None));
-            all.extend(bmp::peer_down(peer, 1));
-        }
+        all.extend(&flap);
         router.send(&all);
     }
 
