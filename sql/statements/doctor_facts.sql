@@ -23,8 +23,10 @@ SELECT current_setting('server_version_num')::int AS version,
         WHERE c.relnamespace = own.oid AND c.relkind IN ('r', 'p', 'm') AND NOT pg_has_role(c.relowner, 'USAGE')) AS foreign_tables,
        (SELECT min(pg_get_userbyid(c.relowner)::text) FROM pg_class c
         WHERE c.relnamespace = own.oid AND c.relkind IN ('r', 'p', 'm') AND NOT pg_has_role(c.relowner, 'USAGE')) AS foreign_owner,
-       (SELECT string_agg(privilege, ', ' ORDER BY privilege DESC) FROM unnest('{SELECT,INSERT}'::text[]) AS privilege
-        WHERE NOT has_table_privilege(to_regclass('route_events'), privilege)) AS history_lacks,
+       ARRAY(SELECT history || ' ' || string_agg(privilege, ', ' ORDER BY privilege DESC)
+             FROM unnest('{route_events,nlri_route_events}'::text[]) AS history, unnest('{SELECT,INSERT}'::text[]) AS privilege
+             WHERE NOT has_table_privilege(to_regclass(history), privilege)
+             GROUP BY history ORDER BY history DESC) AS history_lacks,
        -- Background processes have places of their own, and no database. PostgreSQL 16 reserves places for a second role.
        (SELECT count(datid) FROM pg_stat_activity) AS connections,
        current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int

@@ -107,7 +107,7 @@ impl Session {
     }
 
     /// Notes that all input up to this octet is applied.
-    pub(crate) fn set_position(&mut self, octet: u64) {
+    pub fn set_position(&mut self, octet: u64) {
         self.position = octet;
         if let Some(identified) = &mut self.identified {
             identified.tables.outbox().set_position(octet);

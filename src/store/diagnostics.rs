@@ -93,9 +93,9 @@ pub struct Facts {
     pub add_path: Vec<AddPathDeviation>,
     /// Collectors' threads that wait for a lock.
     pub lock_waits: Vec<LockWait>,
-    /// The privileges among SELECT and INSERT on `route_events` that the role lacks; `None`: none, or the table does
-    /// not exist.
-    pub history_lacks: Option<String>,
+    /// The tables of history on which the role lacks privileges among SELECT and INSERT, each with those. A table that
+    /// does not exist lacks none.
+    pub history_lacks: Vec<(String, String)>,
     /// The collectors that are alive; empty before the migration.
     pub live_collectors: Vec<String>,
     /// The number of routers in each state that occurs; empty before the migration.
@@ -130,8 +130,6 @@ pub struct Day {
     pub bytes: i64,
     /// True if readers see it.
     pub is_attached: bool,
-    /// True for `route_events` and `nlri_route_events`, false for `route_snapshots`.
-    pub is_history: bool,
 }
 
 /// A router some of whose messages do not carry path identifiers as the capabilities announce.
@@ -176,7 +174,7 @@ pub fn read(client: &mut Client) -> Result<Facts> {
         pending,
         today,
         clock_ahead,
-        days: partitions().filter_map(|(series, one)| as_day(series, one)).collect(),
+        days: partitions().filter_map(|(_, one)| as_day(one)).collect(),
         troubles: partitions().filter_map(|(series, one)| one.trouble(series.parent)).collect(),
         uncovered: coming.into_iter().filter(|(_, day)| is_uncovered(*day)).map(|(name, _)| name).collect(),
         add_path: or_none(add_path_deviations(client), &mut unreadable),
@@ -230,7 +228,7 @@ fn of_server(row: &Row) -> Facts {
         shared_buffers_bytes: row.get("shared_buffers_bytes"),
         max_wal_bytes: row.get("max_wal_bytes"),
         checkpoint_seconds: row.get("checkpoint_seconds"),
-        history_lacks: row.get("history_lacks"),
+        history_lacks: row.get::<_, Vec<&str>>("history_lacks").into_iter().filter_map(lack).collect(),
         ..Facts::default()
     }
 }
@@ -291,6 +289,11 @@ fn is_there(client: &mut Client, relation: &str) -> Result<bool> {
     Ok(client.query_typed_one("SELECT to_regclass($1) IS NOT NULL", &[(&relation, Type::TEXT)])?.get(0))
 }
 
+/// Splits a table from the privileges that are missing on it.
+fn lack(text: &str) -> Option<(String, String)> {
+    text.split_once(' ').map(|(table, privileges)| (table.to_owned(), privileges.to_owned()))
+}
+
 /// Returns the partitions; none if the schema is missing or older.
 fn list_if_there(client: &mut Client, series: &Series) -> Result<Vec<Partition>> {
     let is_there = "SELECT to_regclass($1) IS NOT NULL AND to_regclass('detached_partitions') IS NOT NULL";
@@ -300,7 +303,7 @@ fn list_if_there(client: &mut Client, series: &Series) -> Result<Vec<Partition>>
     }
 }
 
-fn as_day(series: &Series, partition: &Partition) -> Option<Day> {
+fn as_day(partition: &Partition) -> Option<Day> {
     let day = partition.starts.map(day_of).or_else(|| partition.day())?;
     let before = |stops: Timestamp| day_of(Timestamp::from_unix_micros(stops.unix_micros() - 1));
     Some(Day {
@@ -309,6 +312,5 @@ fn as_day(series: &Series, partition: &Partition) -> Option<Day> {
         name: partition.name.clone(),
         bytes: partition.bytes,
         is_attached: partition.state == PartitionState::Attached,
-        is_history: series.parent != SNAPSHOTS.parent,
     })
 }

@@ -9,7 +9,7 @@ use crate::common::ingester::{FakeRouter, Ingester, eventually_equal};
 use crate::common::pg::TestDb;
 
 /// The title of a query, the columns to compare, and the rows that it has to return, in order.
-const EXPECTED: [(&str, &str, &[&str]); 29] = [
+const EXPECTED: [(&str, &str, &[&str]); 30] = [
     (
         "All routes of a router",
         "table_name, afi, prefix, path_id, host(nexthop), as_path, origin, med, origin_asn, communities_std",
@@ -90,6 +90,11 @@ const EXPECTED: [(&str, &str, &[&str]); 29] = [
     ),
     ("How far the past reaches", "router_id, table_name, routes", &["10.0.0.2|UNKNOWN|4", "10.0.0.3|UNKNOWN|1"]),
     (
+        "History of an NLRI of another family",
+        "table_name, action, host(nexthop), vnis, reason",
+        &["UNKNOWN|nlri:25/70|D|-|[256]|-", "UNKNOWN|nlri:25/70|A|192.0.2.1|[256]|-"],
+    ),
+    (
         "What a peer announces",
         "prefix, host(nexthop), as_path",
         &["203.0.113.0/24|192.0.2.1|64501 64510", "203.0.113.0/25|192.0.2.1|64501"],
@@ -132,7 +137,8 @@ const EXPECTED: [(&str, &str, &[&str]); 29] = [
 #[test]
 fn every_documented_query_returns_the_right_rows() {
     let db = TestDb::create();
-    let collector = Ingester::start(&db.url(), &[("MAINTENANCE_INTERVAL_SECS", "1")]);
+    let settings = [("MAINTENANCE_INTERVAL_SECS", "1"), ("STORED_FAMILIES", "evpn")];
+    let collector = Ingester::start(&db.url(), &settings);
     let mut edge1 = Talking { router: collector.connect(), peer: Peer::loc_rib("10.0.0.2") };
     edge1.greet("edge1", 64_496);
     edge1.announce(&path(&[64_496, 65_002], &[65_001 << 16 | 200]), "172.30.0.30", "10.100.0.0/16");
@@ -146,6 +152,14 @@ fn every_documented_query_returns_the_right_rows() {
     edge2.announce(&path(&[64_497, 65_001], &[]), "172.30.0.40", "10.100.0.0/24");
     let first = "SELECT (SELECT count(*) FROM current_routes), (SELECT count(*) FROM route_events)";
     eventually_equal(vec!["5|5".to_owned()], || db.rows(first));
+    // EVPN type 2 (RFC 7432 section 7.2) of 02:00:00:00:00:01, without an IP address, label 16.
+    let rd_and_esi = [0, 0, 0xfd, 0xe8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let mac = [&[2, 33][..], &rd_and_esi, &[0, 0, 0, 0, 48, 2, 0, 0, 0, 0, 1, 0, 0, 1, 0]].concat();
+    let reach = bmp::attribute(0x80, 14, &[&[0, 25, 70, 4, 192, 0, 2, 1, 0][..], &mac].concat());
+    let common = [bmp::attribute(0x40, 1, &[0]), bmp::attribute(0x40, 2, &[])].concat();
+    edge1.say(&bmp::update(&[], &[common, reach].concat(), &[]));
+    edge1.say(&bmp::update(&[], &bmp::attribute(0x80, 15, &[&[0, 25, 70][..], &mac].concat()), &[]));
+    eventually_equal(vec!["2".to_owned()], || db.rows("SELECT count(*) FROM nlri_events"));
     let before_the_change = db.rows("SELECT clock_timestamp()").remove(0);
 
     edge1.say(&bmp::withdraw(&["10.100.0.0/24"]));

@@ -178,14 +178,11 @@ fn partition_troubles(facts: &Facts) -> impl Iterator<Item = CheckResult> + '_ {
 /// Reports the reasons why writers cannot write history, on which state waits.
 fn history_troubles(facts: &Facts) -> impl Iterator<Item = CheckResult> + '_ {
     const NAME: &str = "history";
-    let lacks = facts.history_lacks.iter().map(|lacks| {
+    let lacks = facts.history_lacks.iter().map(|(table, lacks)| {
         CheckResult::fault(
             NAME,
-            format!(
-                "{} has no right to {lacks} on route_events: nothing is stored, and routes wait for it",
-                facts.role
-            ),
-            format!("GRANT {lacks} ON route_events TO {}", facts.role),
+            format!("{} has no right to {lacks} on {table}: nothing is stored, and routes wait for it", facts.role),
+            format!("GRANT {lacks} ON {table} TO {}", facts.role),
         )
     });
     let waits =
@@ -258,7 +255,7 @@ mod tests {
 
     fn day(ago: i64, bytes: i64) -> Day {
         let day = TODAY.checked_sub(ago.days()).unwrap();
-        Day { name: format!("route_events_{ago}"), day, last: day, bytes, is_attached: true, is_history: true }
+        Day { name: format!("route_events_{ago}"), day, last: day, bytes, is_attached: true }
     }
 
     fn coverage() -> Coverage {
@@ -304,7 +301,7 @@ mod tests {
             uncovered: vec![],
             troubles: vec![],
             lock_waits: vec![],
-            history_lacks: None,
+            history_lacks: Vec::new(),
             add_path: Vec::new(),
             live_collectors: Vec::new(),
             routers: vec![(RouterState::Up, 3), (RouterState::Dumping, 1)],
@@ -335,7 +332,10 @@ mod tests {
             assert!(one.found.contains(found), "{one:?}");
         };
         check("history", CheckState::Fault, "rib has no right to INSERT on route_events", &|facts| {
-            (facts.role, facts.history_lacks) = ("rib".to_owned(), Some("INSERT".to_owned()));
+            facts.history_lacks = vec![("route_events".to_owned(), "INSERT".to_owned())];
+        });
+        check("history", CheckState::Fault, "no right to SELECT, INSERT on nlri_route_events", &|facts| {
+            facts.history_lacks = vec![("nlri_route_events".to_owned(), "SELECT, INSERT".to_owned())];
         });
         check("locks", CheckState::Warning, "events-0 waits for a lock on route_events, held by process 7", &|facts| {
             facts.lock_waits = vec![LockWait {

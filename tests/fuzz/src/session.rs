@@ -151,7 +151,7 @@ impl Database {
         let mut buffer = FrameBuffer::new(MESSAGE_MAX);
         let piece = if let Cuts::Every(piece) = cuts { piece } else { usize::MAX };
         let mut stream = Pieces(stream, piece);
-        let mut messages = 0;
+        let (mut messages, mut octet) = (0, 0);
         loop {
             loop {
                 match buffer.next_message() {
@@ -162,6 +162,8 @@ impl Database {
                         if let Err(end) = session.message(&frame, Timestamp::from_wire(1, messages)) {
                             return end;
                         }
+                        octet += u64::try_from(frame.bytes.len()).unwrap();
+                        session.set_position(octet);
                         if let Cuts::AtMessages = cuts {
                             session.flush().expect("the writers are there");
                             self.listen(story);
