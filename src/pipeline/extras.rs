@@ -2,9 +2,9 @@
 //! tables, rows of `session_events`, states of sessions, and positions.
 //!
 //! All of them are written with the batch's last rows, each kind as one statement, or after the commands of the batch
-//! (`ends`) if it has any: what may not be written twice is in one transaction with the positions. A row that the database refuses is
-//! found by halving, kind by kind and router by router, in transactions without routes: no other row is rejected with
-//! it.
+//! (`ends`) if it has any: what may not be written twice is in one transaction with the positions. A row that the
+//! database refuses is found by halving, kind by kind and router by router, in transactions without routes: no other row
+//! is rejected with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -17,12 +17,10 @@ use super::standby;
 use super::stream::RouterStream;
 use crate::journal::{Checkpoint, Chunk, Stream};
 use crate::model::Timestamp;
+use crate::wire::bmp::{self, Message};
 
 /// The time that a session waits for input before it checks its timers.
 const TICK: Duration = Duration::from_secs(1);
-
-/// The type of a Termination Message (RFC 7854 section 4.1).
-const TERMINATION: u8 = 5;
 
 /// Runs one session to its end, over `tls` if given. A panic ends this session only.
 pub fn run(shared: &Arc<Shared>, connection: &Arc<Connection>, tls: Option<rustls::Connection>) {
@@ -54,9 +52,11 @@ fn read_socket(
 
 /// Returns whether the last message of a chunk is a Termination (RFC 7854 section 4.5).
 pub(crate) fn ends_with_termination(chunk: &Chunk) -> bool {
-    let mut type_code = None;
-    for_each_frame(&chunk.bytes, usize::MAX, |frame| type_code = Some(frame.type_code));
-    type_code == Some(TERMINATION)
+    let mut is_termination = false;
+    for_each_frame(&chunk.bytes, usize::MAX, |frame| {
+        is_termination = matches!(bmp::decode(frame), Ok(Message::Termination(_)));
+    });
+    is_termination
 }
 
 /// Applies the input that an earlier process left of a session; its end counts as a lost connection. Where all of it is

@@ -1,4 +1,5 @@
-//! `route_events` and `nlri_route_events`: rows are written by COPY, or through a staging table if ids have to be checked.
+//! `route_events` and `nlri_route_events`: rows are written by COPY, or through a staging table if ids have to be
+//! checked.
 //!
 //! COPY names the parent table: finding the day's partition costs PostgreSQL at most a twentieth of the time, and the
 //! table may be partitioned other than by day (docs/scaling.md).
@@ -163,8 +164,8 @@ impl Check {
     }
 }
 
-/// Stores the rows that are not already stored, under a lock per router. All are of one `kind`, as far as the NLRI of other
-/// families go to `nlri_route_events`: there withdrawals get the NLRI that they withdraw.
+/// Stores the rows that are not already stored, under a lock per router. Those of a `kind` of other families go to
+/// `nlri_route_events`: there withdrawals get the NLRI that they withdraw.
 ///
 /// # Errors
 /// When a statement fails or the connection is lost: 23514 if the day has no partition.

@@ -1,5 +1,5 @@
-//! The days of `route_events`, `nlri_route_events` and `route_snapshots`: one partition per UTC day, created before it is needed and dropped
-//! when it is old.
+//! The days of `route_events`, `nlri_route_events` and `route_snapshots`: one partition per UTC day, created before it is
+//! needed and dropped when it is old.
 //!
 //! Nothing here blocks writers or readers: a partition is created on its own and then attached, or detached
 //! CONCURRENTLY and then dropped, and each wait for a lock is short; what fails is retried at the next run.

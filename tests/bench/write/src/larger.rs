@@ -9,7 +9,7 @@ use postgres::Client;
 
 use crate::collector::Collector;
 use crate::database::{Database, number, wait};
-use crate::machine::{self, Meter, Spent};
+use crate::machine::{Meter, Spent};
 use crate::router::Router;
 use crate::steady;
 use crate::stream::{send, wait_for_markers, waits, watch};
@@ -46,8 +46,6 @@ struct Taken {
     /// The routes that were written, changed or removed, or the lookups.
     count: usize,
     spent: Spent,
-    /// Bytes that the server read from the disk.
-    read: u64,
     /// Bytes of WAL that it wrote.
     wal: i64,
 }
@@ -250,10 +248,9 @@ fn time<T>(
 ) -> Result<(Taken, T), Failure> {
     let meter = Meter { postmaster: bench.postmaster, collector: Some(collector.pid()) };
     let mut client = database.client()?;
-    let (before, wal) = (machine::bytes_read(bench.postmaster), number(&mut client, WAL)?);
+    let wal = number(&mut client, WAL)?;
     let (spent, value) = meter.time(work);
-    let read = machine::bytes_read(bench.postmaster).saturating_sub(before);
-    Ok((Taken { count, spent, read, wal: number(&mut client, WAL)? - wal }, value?))
+    Ok((Taken { count, spent, wal: number(&mut client, WAL)? - wal }, value?))
 }
 
 fn print(head: &str, work: &str, taken: &Taken, times: &str) {
@@ -262,8 +259,8 @@ fn print(head: &str, work: &str, taken: &Taken, times: &str) {
         "| {head} | {work} | {:.1} | {:.1} | {} | {:.0} | {:.0} | {times} |",
         taken.spent.wall.as_secs_f64(),
         each(taken.spent.server.as_micros() as f64),
-        taken.read / 1_000_000,
-        each(taken.read as f64),
+        taken.spent.read / 1_000_000,
+        each(taken.spent.read as f64),
         each(taken.wal as f64)
     );
 }
@@ -274,8 +271,8 @@ fn sorted(times: impl Iterator<Item = Duration>) -> Vec<Duration> {
     times
 }
 
-/// The median and the 99th percentile, milliseconds.
-fn of_sorted(times: &[Duration]) -> String {
+/// The median and the 99th percentile of what is sorted, milliseconds.
+pub fn of_sorted(times: &[Duration]) -> String {
     let at =
         |share: f64| times.get((times.len().saturating_sub(1) as f64 * share) as usize).copied().unwrap_or_default();
     format!("{:.2}, {:.2}", at(0.5).as_secs_f64() * 1e3, at(0.99).as_secs_f64() * 1e3)

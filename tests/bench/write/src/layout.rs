@@ -1,15 +1,17 @@
 //! One table of all routes beside a partition for each router, both larger than the server's memory: the first load of a
 //! router, lookups, and the removal of a router's routes. `scripts/bench layout` limits that memory.
 
-use std::io::{Read, Write};
-use std::time::{Duration, Instant};
+use std::io::Read;
+use std::time::Instant;
 
 use postgres::Client;
 
 use crate::collector::Collector;
 use crate::database::{Database, number};
+use crate::larger::of_sorted;
 use crate::limits::ROUTE_COLUMNS;
-use crate::machine::{self, Meter};
+use crate::load;
+use crate::machine::{Meter, Spent};
 use crate::router::Router;
 use crate::stream::wait_for_markers_in;
 use crate::{Bench, Failure};
@@ -49,7 +51,7 @@ pub fn run(bench: &Bench, layout: &Layout) -> Result<(), Failure> {
     println!("|---|---|---:|---:|---:|---:|---:|");
     let addresses = addresses(&mut client)?;
     for table in ["current_routes", "split_routes"] {
-        measure(bench, &mut client, table, &last, &runs, &addresses)?;
+        measure((bench, &database), &mut client, table, &last, &runs, &addresses)?;
     }
     Ok(())
 }
@@ -122,7 +124,7 @@ fn addresses(client: &mut Client) -> Result<Vec<String>, Failure> {
 }
 
 fn measure(
-    bench: &Bench,
+    (bench, database): (&Bench, &Database),
     client: &mut Client,
     table: &str,
     last: &str,
@@ -130,7 +132,7 @@ fn measure(
     addresses: &[String],
 ) -> Result<(), Failure> {
     let rows = usize::try_from(number(client, "SELECT count(*) FROM arrived")?)?;
-    let row = |work: &str, count: usize, taken: Taken, times: String| {
+    let row = |work: &str, count: usize, taken: Spent, times: String| {
         let each = |of: f64| of / count.max(1) as f64;
         println!(
             "| {table} | {work} | {:.1} | {:.1} | {:.0} | {times} |",
@@ -139,7 +141,12 @@ fn measure(
             each(taken.read as f64)
         );
     };
-    let taken = time(bench, || copy(client, table, runs))?;
+    let meter = Meter { postmaster: bench.postmaster, collector: None };
+    let time = |work: &mut dyn FnMut() -> Result<(), Failure>| {
+        let (spent, done) = meter.time(work);
+        done.map(|()| spent)
+    };
+    let taken = time(&mut || load::copy(database, table, runs))?;
     row("first load of one router", rows, taken, "|".to_owned());
     let name = if table == "current_routes" { "lookup" } else { "lookup_split" };
     for (work, query) in [
@@ -150,7 +157,7 @@ fn measure(
         ),
     ] {
         let mut times = Vec::new();
-        let taken = time(bench, || {
+        let taken = time(&mut || {
             let statement = client.prepare(&query)?;
             for address in addresses {
                 let begin = Instant::now();
@@ -160,49 +167,20 @@ fn measure(
             Ok(())
         })?;
         times.sort_unstable();
-        let at = |share: f64| {
-            times.get((times.len().saturating_sub(1) as f64 * share) as usize).copied().unwrap_or_default()
-        };
         let mut transaction = client.transaction()?;
         transaction.query(&query, &[&addresses[0]])?;
         let locks: i64 =
             transaction.query_one("SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid()", &[])?.get(0);
         transaction.rollback()?;
-        let times = format!("{:.2}, {:.2} | {locks}", at(0.5).as_secs_f64() * 1e3, at(0.99).as_secs_f64() * 1e3);
+        let times = format!("{} | {locks}", of_sorted(&times));
         row(work, addresses.len(), taken, times);
     }
-    let taken = time(bench, || match table {
+    let taken = time(&mut || match table {
         "current_routes" => {
             Ok(client.batch_execute(&format!("DELETE FROM current_routes WHERE router_id = '{last}'"))?)
         }
         _ => Ok(client.batch_execute(&format!("TRUNCATE \"split_{last}\""))?),
     })?;
     row("removal of one router", rows, taken, "|".to_owned());
-    Ok(())
-}
-
-struct Taken {
-    wall: Duration,
-    server: Duration,
-    read: u64,
-}
-
-fn time(bench: &Bench, work: impl FnOnce() -> Result<(), Failure>) -> Result<Taken, Failure> {
-    let before = machine::bytes_read(bench.postmaster);
-    let (spent, done) = Meter { postmaster: bench.postmaster, collector: None }.time(work);
-    done?;
-    let read = machine::bytes_read(bench.postmaster).saturating_sub(before);
-    Ok(Taken { wall: spent.wall, server: spent.server, read })
-}
-
-/// One COPY and one commit for each run.
-fn copy(client: &mut Client, table: &str, runs: &[Vec<u8>]) -> Result<(), Failure> {
-    for run in runs {
-        let mut writer = client.copy_in(&format!("COPY {table} ({ROUTE_COLUMNS}) FROM STDIN (FORMAT binary)"))?;
-        for piece in run.chunks(256 * 1024) {
-            writer.write_all(piece)?;
-        }
-        writer.finish()?;
-    }
     Ok(())
 }

@@ -79,7 +79,7 @@ impl Limits {
     /// Both tables by COPY on one connection: what everything is compared with.
     pub fn both(&self) -> Spent {
         let (a, b) = (self.routes, self.events);
-        Spent { wall: a.wall + b.wall, server: a.server + b.server, collector: a.collector }
+        Spent { wall: a.wall + b.wall, server: a.server + b.server, collector: a.collector, read: a.read + b.read }
     }
 }
 

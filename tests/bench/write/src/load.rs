@@ -137,8 +137,8 @@ fn runs(client: &mut Client, run: usize, is_sorted: bool, rows: i64) -> Result<V
         .collect()
 }
 
-/// One COPY and one commit for each run.
-fn copy(database: &Database, table: &str, runs: &[Vec<u8>]) -> Result<(), Failure> {
+/// One COPY of `ROUTE_COLUMNS` and one commit for each run.
+pub fn copy(database: &Database, table: &str, runs: &[Vec<u8>]) -> Result<(), Failure> {
     let mut client = database.client()?;
     for run in runs {
         let mut writer = client.copy_in(&format!("COPY {table} ({ROUTE_COLUMNS}) FROM STDIN (FORMAT binary)"))?;

@@ -15,6 +15,8 @@ pub struct Spent {
     pub server: Duration,
     /// By the collector.
     pub collector: Duration,
+    /// Bytes that PostgreSQL read from the disk.
+    pub read: u64,
 }
 
 impl Spent {
@@ -24,6 +26,7 @@ impl Spent {
             wall: self.wall.min(other.wall),
             server: self.server.min(other.server),
             collector: self.collector.min(other.collector),
+            read: self.read.min(other.read),
         }
     }
 
@@ -45,12 +48,14 @@ pub struct Meter {
 impl Meter {
     /// Runs `work` and says what it took.
     pub fn time<T>(&self, work: impl FnOnce() -> T) -> (Spent, T) {
-        let (server, collector, begin) = (tree(self.postmaster), self.collector_time(), Instant::now());
+        let (read, server) = (bytes_read(self.postmaster), tree(self.postmaster));
+        let (collector, begin) = (self.collector_time(), Instant::now());
         let value = work();
         let spent = Spent {
             wall: begin.elapsed(),
             server: tree(self.postmaster).saturating_sub(server),
             collector: self.collector_time().saturating_sub(collector),
+            read: bytes_read(self.postmaster).saturating_sub(read),
         };
         (spent, value)
     }
@@ -90,7 +95,7 @@ fn tree(pid: u32) -> Duration {
 }
 
 /// Bytes that a process, its living children and those that it has outlived have read from the disk.
-pub fn bytes_read(pid: u32) -> u64 {
+fn bytes_read(pid: u32) -> u64 {
     let of = |pid: u32| {
         let text = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("read_bytes: "));
