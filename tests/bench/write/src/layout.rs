@@ -120,6 +120,9 @@ fn addresses(client: &mut Client) -> Result<Vec<String>, Failure> {
         "SELECT host(prefix::inet) FROM current_routes TABLESAMPLE SYSTEM (1) WHERE afi = 4 ORDER BY random() LIMIT $1",
         &[&i64::try_from(LOOKUPS)?],
     )?;
+    if rows.is_empty() {
+        return Err("too few routes: more --routes".into());
+    }
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
