@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use crate::common::ingester::{Ingester, eventually};
+use crate::common::ingester::{self, Ingester, eventually};
 use crate::common::pg::TestDb;
 
 /// A file of one test, removed at its end.
@@ -36,7 +36,7 @@ impl Drop for File {
 /// `serve` with settings that keep it from starting.
 fn serve(settings: &[(&str, &str)]) -> Output {
     let vars = settings.iter().map(|(name, value)| (format!("RIB_INGESTER_{name}"), value));
-    Command::new(env!("CARGO_BIN_EXE_rib-ingester")).arg("serve").env_clear().envs(vars).output().unwrap()
+    ingester::serve("").env_remove("RIB_INGESTER_DATABASE_URL").envs(vars).output().unwrap()
 }
 
 fn refused_for(settings: &[(&str, &str)], text: &str) {

@@ -47,6 +47,15 @@ pub fn eventually_equal<T: PartialEq + Debug>(expected: T, mut actual: impl FnMu
     }
 }
 
+/// `rib-ingester serve` on free loopback ports: no test may take one that another collector on this machine has.
+pub fn serve(database_url: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
+    command.arg("serve").env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.env("RIB_INGESTER_DATABASE_URL", database_url);
+    command.env("RIB_INGESTER_BMP_LISTEN", "127.0.0.1:0").env("RIB_INGESTER_HTTP_LISTEN", "127.0.0.1:0");
+    command
+}
+
 /// A running `rib-ingester serve`.
 pub struct Ingester {
     child: Child,
@@ -80,13 +89,7 @@ impl Ingester {
         static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let state_dir = std::env::temp_dir().join(format!("rib-ingester-test-{}-{number}", std::process::id()));
-        let mut child = Command::new(env!("CARGO_BIN_EXE_rib-ingester"))
-            .arg("serve")
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("RIB_INGESTER_DATABASE_URL", database_url)
-            .env("RIB_INGESTER_BMP_LISTEN", "127.0.0.1:0")
-            .env("RIB_INGESTER_HTTP_LISTEN", "127.0.0.1:0")
+        let mut child = serve(database_url)
             .env("RIB_INGESTER_FLUSH_MS", "20")
             .env("RIB_INGESTER_COLLECTOR_ID", "test")
             .env("RIB_INGESTER_STATE_DIR", &state_dir)

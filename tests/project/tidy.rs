@@ -452,6 +452,18 @@ fn main_only_calls() {
     assert!(main.text.lines().count() <= MAIN_LINES_MAX, "src/main.rs: at most {MAIN_LINES_MAX} lines");
 }
 
+/// A collector on its default ports fails beside another one.
+#[test]
+fn tests_take_no_port_of_their_own() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut tests = Vec::new();
+    collect(&root, &root, &mut tests);
+    let starts = |source: &&Source| source.text.contains(".arg(\"serve\")");
+    let mut found: Vec<&str> = tests.iter().filter(starts).map(|source| source.file.as_str()).collect();
+    found.sort_unstable();
+    assert_eq!(found, ["bench/write/src/collector.rs", "common/ingester.rs"]);
+}
+
 #[test]
 fn every_file_says_what_it_is() {
     let sources = sources();

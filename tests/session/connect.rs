@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::common::bmp::{self, Attributes, Open, Peer};
 use crate::common::certificates::Authority;
-use crate::common::ingester::{FakeRouter, Ingester, eventually, eventually_equal};
+use crate::common::ingester::{self, FakeRouter, Ingester, eventually, eventually_equal};
 use crate::common::pg::TestDb;
 use crate::common::server::Folder;
 use rib_ingester::session::md5;
@@ -219,9 +219,7 @@ fn routers_with_tls_show_a_certificate() {
     assert_eq!(ingester.count_logged("router at "), 2, "{:?}", ingester.log());
     assert!(ingester.stop().success());
 
-    let mut run = Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
-    run.arg("serve").env_clear().env("RIB_INGESTER_DATABASE_URL", "host=127.0.0.1 port=1");
-    let output = run.env("RIB_INGESTER_CONNECT", &target).output().unwrap();
+    let output = ingester::serve("host=127.0.0.1 port=1").env("RIB_INGESTER_CONNECT", &target).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(

@@ -2,11 +2,10 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::Ordering;
 
 use crate::common::bmp::{self, Attributes, Open, Peer};
-use crate::common::ingester::{FakeRouter, Ingester, eventually, eventually_equal};
+use crate::common::ingester::{FakeRouter, Ingester, eventually, eventually_equal, serve};
 use crate::common::pg::TestDb;
 use crate::common::proxy::Proxy;
 use crate::common::server::Folder;
@@ -378,9 +377,8 @@ fn an_operator_sees_the_journal_and_when_it_is_full() {
 fn input_of_a_version_with_a_spool_is_refused() {
     let folder = Folder::new();
     std::fs::create_dir_all(folder.path().join("spool").join(format!("{:020}", 1))).unwrap();
-    let mut serve = Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
-    serve.arg("serve").env_clear().env("RIB_INGESTER_STATE_DIR", folder.path());
-    let output = serve.env("RIB_INGESTER_DATABASE_URL", "postgresql://rib@127.0.0.1:1/rib").output().unwrap();
+    let mut command = serve("postgresql://rib@127.0.0.1:1/rib");
+    let output = command.env("RIB_INGESTER_STATE_DIR", folder.path()).output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("has input of an earlier version, which only that version can store"), "{text}");

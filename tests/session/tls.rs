@@ -4,12 +4,11 @@
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
 use crate::common::bmp::{self, Attributes, Open, Peer};
 use crate::common::certificates::{Authority, Issued};
-use crate::common::ingester::{Ingester, eventually, eventually_equal};
+use crate::common::ingester::{Ingester, eventually, eventually_equal, serve};
 use crate::common::pg::TestDb;
 use crate::common::server::Folder;
 use rustls::pki_types::pem::PemObject;
@@ -187,8 +186,7 @@ fn a_connection_without_a_tls_handshake_is_closed() {
 #[test]
 fn a_port_without_its_files_stops_the_start() {
     let start = |more: &[(&str, &Path)]| {
-        let mut run = Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
-        run.arg("serve").env_clear().env("RIB_INGESTER_DATABASE_URL", "host=127.0.0.1 port=1");
+        let mut run = serve("host=127.0.0.1 port=1");
         run.env("RIB_INGESTER_BMP_TLS_LISTEN", "127.0.0.1:0");
         run.envs(more.iter().map(|(name, value)| (format!("RIB_INGESTER_BMP_TLS_{name}_FILE"), value)));
         let output = run.output().unwrap();

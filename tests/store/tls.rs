@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use crate::common::bmp::{self, Attributes, Open, Peer};
 use crate::common::certificates::Authority;
-use crate::common::ingester::{Ingester, eventually_equal};
+use crate::common::ingester::{Ingester, eventually_equal, serve};
 use crate::common::pg::TestDb;
 use crate::common::server::{Folder, Server, give_to_server};
 use rib_ingester::store;
@@ -275,10 +275,8 @@ fn a_start_between_two_passwords_waits_for_the_file() {
 #[test]
 fn a_password_file_that_is_not_there_stops_the_start() {
     let missing = Path::new("/nowhere/password");
-    let mut run = Command::new(env!("CARGO_BIN_EXE_rib-ingester"));
-    run.arg("serve").env_clear();
-    run.env("RIB_INGESTER_DATABASE_URL", "host=127.0.0.1 port=1").env("RIB_INGESTER_DATABASE_PASSWORD_FILE", missing);
-    let output = run.output().unwrap();
+    let mut command = serve("host=127.0.0.1 port=1");
+    let output = command.env("RIB_INGESTER_DATABASE_PASSWORD_FILE", missing).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(said.contains("password file /nowhere/password: No such file"), "{said}");
