@@ -219,7 +219,7 @@ fn a_router_is_removed_with_its_series_and_memory() {
     assert!(output.status.success() && shown.contains("would be removed"), "{shown}");
     assert!(shown.lines().any(|line| line.split_whitespace().eq(["current_routes", "2"])), "{shown}");
     assert!(!shown.contains("route_events"), "{shown}");
-    assert_eq!(tables_with(&db, ROUTER), before);
+    assert!(tables_with(&db, ROUTER).is_superset(&before), "a table that had rows of the router has none");
     // The connected router stays, whatever its name is.
     db.client()
         .batch_execute(&format!("UPDATE routers SET display_name = 'Paris Core' WHERE router_id = '{OTHER}'"))
@@ -341,7 +341,7 @@ fn a_router_that_comes_back_meanwhile_stays() {
         shown.contains("reconnected while it was being removed") && shown.contains("(dumping) from 127.0.0.3"),
         "{shown}"
     );
-    assert_eq!(tables_with(&db, ROUTER), before);
+    assert!(tables_with(&db, ROUTER).is_superset(&before), "a table that had rows of the router has none");
     assert!(ingester.stop().success());
 }
 

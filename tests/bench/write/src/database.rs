@@ -8,7 +8,7 @@ use postgres::{Client, Config, NoTls};
 use crate::Failure;
 
 /// How long anything may take.
-const DEADLINE: Duration = Duration::from_secs(1800);
+const DEADLINE: Duration = Duration::from_secs(7200);
 
 /// A fresh database, dropped with the value.
 pub struct Database {

@@ -1,6 +1,7 @@
 //! Tables that are larger than the memory of the server: first load, changes, lookups and the removal of a router's
 //! routes at several sizes. `scripts/bench larger` limits that memory.
 
+use std::collections::HashMap;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -48,6 +49,8 @@ struct Taken {
     spent: Spent,
     /// Bytes of WAL that it wrote.
     wal: i64,
+    /// Blocks that were read into shared buffers, by table and index, most first.
+    blocks: Vec<(String, i64)>,
 }
 
 /// The state of a run.
@@ -83,8 +86,9 @@ pub fn run(bench: &Bench, larger: &Larger) -> Result<(), Failure> {
         made: 0,
     };
     println!(
-        "| current_routes: MB, of memory | routes | work | s | µs of PostgreSQL's CPU each | MB read | bytes read each | \
-         bytes of WAL each | from sending to the commit, or of a lookup, ms: p50, p99 |\n|---:|---:|---|---:|---:|---:|---:|---:|---|"
+        "| current_routes: MB, of memory | routes | work | s | µs of PostgreSQL's CPU each | the kernel's part | MB read | bytes read each | \
+         bytes of WAL each | from sending to the commit, or of a lookup, ms: p50, p99 | blocks read into shared buffers each |\n\
+         |---:|---:|---|---:|---:|---:|---:|---:|---:|---|---|"
     );
     for size in SIZES.into_iter().filter(|size| *size <= 10 * larger.times) {
         site.measure(larger, size)?;
@@ -240,6 +244,23 @@ const LOOKUP: [(&str, &str); 2] = [
 /// Bytes of WAL that were ever written.
 const WAL: &str = "pg_current_wal_lsn() - '0/0'";
 
+/// Blocks that were ever read into shared buffers, by table and index; the days of a table are one.
+const BLOCKS: &str =
+    "SELECT regexp_replace(relation, '_[0-9]{8}|_[0-9]{4}_[0-9]{2}_[0-9]{2}', ''), sum(blocks)::bigint FROM (
+    SELECT relname || ' itself', heap_blks_read FROM pg_statio_user_tables
+    UNION ALL SELECT indexrelname, idx_blks_read FROM pg_statio_user_indexes) AS of(relation, blocks)
+    GROUP BY 1";
+
+/// How many of them are named.
+const NAMED: usize = 6;
+
+fn blocks(client: &mut Client) -> Result<HashMap<String, i64>, Failure> {
+    // Sessions report what they did up to a second later.
+    client.batch_execute("SELECT pg_sleep(1.5); SELECT pg_stat_clear_snapshot()")?;
+    let rows = client.query(BLOCKS, &[])?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get::<_, Option<i64>>(1).unwrap_or(0))).collect())
+}
+
 /// Does some work and says what it took.
 fn time<T>(
     (bench, collector, database): (&Bench, &Collector, &Database),
@@ -248,20 +269,31 @@ fn time<T>(
 ) -> Result<(Taken, T), Failure> {
     let meter = Meter { postmaster: bench.postmaster, collector: Some(collector.pid()) };
     let mut client = database.client()?;
+    let before = blocks(&mut client)?;
     let wal = number(&mut client, WAL)?;
     let (spent, value) = meter.time(work);
-    Ok((Taken { count, spent, wal: number(&mut client, WAL)? - wal }, value?))
+    let (value, wal) = (value?, number(&mut client, WAL)? - wal);
+    let after = blocks(&mut client)?.into_iter();
+    let read = after.map(|(name, blocks)| (before.get(&name).map_or(blocks, |before| blocks - before), name));
+    let mut blocks: Vec<(String, i64)> =
+        read.filter(|(blocks, _)| *blocks > 0).map(|(blocks, name)| (name, blocks)).collect();
+    blocks.sort_unstable_by_key(|(_, blocks)| std::cmp::Reverse(*blocks));
+    Ok((Taken { count, spent, wal, blocks }, value))
 }
 
 fn print(head: &str, work: &str, taken: &Taken, times: &str) {
     let each = |of: f64| of / taken.count.max(1) as f64;
+    let named = taken.blocks.iter().take(NAMED).map(|(name, blocks)| format!("{name} {:.2}", each(*blocks as f64)));
+    let named: Vec<String> = named.collect();
     println!(
-        "| {head} | {work} | {:.1} | {:.1} | {} | {:.0} | {:.0} | {times} |",
+        "| {head} | {work} | {:.1} | {:.1} | {:.0}% | {} | {:.0} | {:.0} | {times} | {} |",
         taken.spent.wall.as_secs_f64(),
         each(taken.spent.server.as_micros() as f64),
+        taken.spent.kernel.as_secs_f64() / taken.spent.server.as_secs_f64().max(0.01) * 100.0,
         taken.spent.read / 1_000_000,
         each(taken.spent.read as f64),
-        each(taken.wal as f64)
+        each(taken.wal as f64),
+        named.join(", ")
     );
 }
 

@@ -79,7 +79,13 @@ impl Limits {
     /// Both tables by COPY on one connection: what everything is compared with.
     pub fn both(&self) -> Spent {
         let (a, b) = (self.routes, self.events);
-        Spent { wall: a.wall + b.wall, server: a.server + b.server, collector: a.collector, read: a.read + b.read }
+        Spent {
+            wall: a.wall + b.wall,
+            server: a.server + b.server,
+            kernel: a.kernel + b.kernel,
+            collector: a.collector,
+            read: a.read + b.read,
+        }
     }
 }
 

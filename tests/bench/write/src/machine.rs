@@ -13,6 +13,8 @@ pub struct Spent {
     pub wall: Duration,
     /// By PostgreSQL, its helpers included.
     pub server: Duration,
+    /// The kernel's part of it.
+    pub kernel: Duration,
     /// By the collector.
     pub collector: Duration,
     /// Bytes that PostgreSQL read from the disk.
@@ -25,6 +27,7 @@ impl Spent {
         Spent {
             wall: self.wall.min(other.wall),
             server: self.server.min(other.server),
+            kernel: self.kernel.min(other.kernel),
             collector: self.collector.min(other.collector),
             read: self.read.min(other.read),
         }
@@ -48,12 +51,15 @@ pub struct Meter {
 impl Meter {
     /// Runs `work` and says what it took.
     pub fn time<T>(&self, work: impl FnOnce() -> T) -> (Spent, T) {
-        let (read, server) = (bytes_read(self.postmaster), tree(self.postmaster));
+        let (read, (server, kernel)) = (bytes_read(self.postmaster), tree(self.postmaster));
         let (collector, begin) = (self.collector_time(), Instant::now());
         let value = work();
+        let wall = begin.elapsed();
+        let (server_after, kernel_after) = tree(self.postmaster);
         let spent = Spent {
-            wall: begin.elapsed(),
-            server: tree(self.postmaster).saturating_sub(server),
+            wall,
+            server: server_after.saturating_sub(server),
+            kernel: kernel_after.saturating_sub(kernel),
             collector: self.collector_time().saturating_sub(collector),
             read: bytes_read(self.postmaster).saturating_sub(read),
         };
@@ -69,8 +75,11 @@ impl Meter {
 struct Stat {
     parent: u32,
     own: Duration,
+    /// The kernel's part of `own`.
+    own_kernel: Duration,
     /// Of children that ended.
     children: Duration,
+    children_kernel: Duration,
 }
 
 fn stat(pid: u32) -> Option<Stat> {
@@ -82,16 +91,21 @@ fn stat(pid: u32) -> Option<Stat> {
     Some(Stat {
         parent: u32::try_from(*fields.first()?).ok()?,
         own: ticks(10) + ticks(11),
+        own_kernel: ticks(11),
         children: ticks(12) + ticks(13),
+        children_kernel: ticks(13),
     })
 }
 
-/// CPU time of a process, its living children, and those that it has outlived.
-fn tree(pid: u32) -> Duration {
-    let Some(root) = stat(pid) else { return Duration::ZERO };
+/// CPU time of a process, its living children, and those that it has outlived; and the kernel's part of it.
+fn tree(pid: u32) -> (Duration, Duration) {
+    let Some(root) = stat(pid) else { return Default::default() };
     let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
     let children = pids.filter_map(|entry| stat(entry.file_name().to_str()?.parse().ok()?));
-    root.own + root.children + children.filter(|stat| stat.parent == pid).map(|stat| stat.own).sum::<Duration>()
+    let of_root = (root.own + root.children, root.own_kernel + root.children_kernel);
+    children
+        .filter(|stat| stat.parent == pid)
+        .fold(of_root, |(all, kernel), stat| (all + stat.own, kernel + stat.own_kernel))
 }
 
 /// Bytes that a process, its living children and those that it has outlived have read from the disk.
