@@ -381,7 +381,8 @@ impl Stream {
         self.journal.note_new(self.checkpoint_path(segment));
         let round = self.journal.round_of_next_sync();
         if let Some(segment) = self.segments.iter_mut().find(|one| one.number == segment) {
-            segment.checkpoint = Some((size, round));
+            let before = segment.checkpoint.replace((size, round));
+            self.journal.give_back(before.map_or(0, |(size, _)| size));
         }
         Ok(())
     }

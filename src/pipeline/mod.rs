@@ -47,7 +47,7 @@ use std::thread::{self, JoinHandle};
 
 use crate::stop::Stop;
 pub use crate::store::journal_positions::StoredPositions;
-pub use crate::store::recent::{NewestEvent, Recent};
+pub use crate::store::recent::{NewestEvent, Recent, Removal, StoredPeer};
 pub use connection::Connection;
 use crossbeam_channel::unbounded;
 use event_writer::EventWriter;

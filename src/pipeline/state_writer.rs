@@ -415,7 +415,8 @@ impl StateWriter {
             *known = (taken.epoch, Arc::default());
         }
         owner.lost = Arc::clone(&known.1);
-        owner.is_taken_over = taken.taken_from.is_some();
+        // A further session of the router that stood by takes over what is this collector's by then.
+        owner.is_taken_over = taken.taken_from.is_some() || matches!(claim.right, ClaimRight::StoodBy(_));
         owner.waiting = Arc::clone(&self.writer.health.waiting);
         owner.flaps = Arc::clone(self.writer.options.watching.flaps());
         let owner = Arc::new(owner);

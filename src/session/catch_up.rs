@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::changes::FamilyTable;
+use super::downs::{HeardDown, is_over_until};
 use super::end::{Cause, SessionEnd};
 use super::new_events::{announced, first_new, says};
 use super::rib_source::RibSource;
@@ -17,7 +18,7 @@ use super::table_names::TableName;
 use super::tables::RouterTables;
 use super::window::{EventsByKey, place_of};
 use crate::model::{Nlri, TableKey, Timestamp};
-use crate::pipeline::{Existing, NewestEvent, RouteChange, RouteEvent, StateOp};
+use crate::pipeline::{Existing, NewestEvent, Recent, RouteChange, RouteEvent, StateOp};
 
 /// The newest stored event of keys of one table.
 type NewestByKey = HashMap<Nlri, NewestEvent>;
@@ -34,8 +35,8 @@ struct Behind {
 }
 
 impl RouterTables {
-    /// Brings the tables up to what a session has heard that stood by: `heard`. `newest` are the newest stored events
-    /// of the time of its window.
+    /// Brings the tables up to what a session has heard that stood by: `heard`. `recent` is what was stored of the time
+    /// of its window before the Peer Downs `downs`, which were not.
     ///
     /// # Errors
     /// As [`RouterTables::table`]; [`Cause::DatabaseDiffers`]: a route is stored otherwise than it was heard, so long
@@ -43,11 +44,12 @@ impl RouterTables {
     pub(super) fn catch_up(
         &mut self,
         mut heard: RouterTables,
-        newest: Vec<NewestEvent>,
+        mut recent: Recent,
+        downs: &[HeardDown],
         now: Timestamp,
     ) -> Result<(), SessionEnd> {
         let mut events = heard.outbox().window().map(|window| window.take_events()).unwrap_or_default();
-        let mut newest = by_table(newest);
+        let mut newest = by_table(std::mem::take(&mut recent.newest));
         let mut keys: Vec<TableKey> = heard.tables.keys().cloned().collect();
         keys.sort_unstable();
         let mut all = Vec::new();
@@ -55,7 +57,10 @@ impl RouterTables {
             let Some(table) = heard.tables.remove(&key) else { continue };
             if !matches!(table.dump, SyncState::Expected { .. }) {
                 let events = events.remove(&place_of(&table.table)).unwrap_or_default();
-                let newest = newest.remove(&key).unwrap_or_default();
+                let mut newest = newest.remove(&key).unwrap_or_default();
+                // What was stored before the table was removed says nothing of its routes any more.
+                let over = is_over_until((&key, &table.origin), &recent, downs);
+                newest.retain(|_, event| over.is_none_or(|over| event.stored_at >= over));
                 all.push(self.begin_heard(key, table, events, newest)?);
             }
         }

@@ -159,13 +159,10 @@ impl Session {
         if !self.may_speak(frame, &message)? {
             return Ok(());
         }
-        if let Message::PeerDown(down) = &message {
-            self.note_down(frame, down, received_at);
-        }
         match message {
             Message::Initiation(information) => self.initiation(&information),
             Message::PeerUp(up) => self.peer_up(&up, received_at),
-            Message::PeerDown(down) => self.peer_down(&down, received_at),
+            Message::PeerDown(down) => self.hear_down(frame, &down, received_at),
             Message::RouteMonitoring(monitoring) => self.route_monitoring(frame, &monitoring, received_at),
             Message::StatisticsReport(report) => self.statistics(&report, received_at),
             Message::RouteMirroring(_) | Message::Termination(_) => Ok(()),

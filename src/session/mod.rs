@@ -35,6 +35,7 @@ pub mod changes;
 pub mod connection;
 mod departure;
 pub mod dialer;
+pub(crate) mod downs;
 pub mod drift;
 mod due;
 mod earlier_tables;

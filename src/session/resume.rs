@@ -59,8 +59,9 @@ impl Session {
         if self.resumed.is_some() { identified.tables.mark_earlier_stale() } else { Ok(()) }
     }
 
-    /// Tells of input that was stored and is in no journal any more, and that the database does not have: it is a
-    /// standby that lacked the last commits, or was restored.
+    /// Tells of input that is in no journal any more, and that the database does not have: it is a standby that lacked
+    /// the last commits, or was restored; or the process was killed before all was stored that it had heard while it
+    /// stood by.
     fn tell_what_the_database_lost(&mut self) {
         let Some(identified) = &mut self.identified else { return };
         let begins = self.position;
@@ -74,8 +75,8 @@ impl Session {
         let lost = lacks(state, state_then).into_iter().chain(lacks(history, history_then).filter(|_| keeps_history));
         if let Some(from) = lost.min() {
             self.gap(&format!(
-                "the database has lost what it had stored: octets {from} to {begins} of the session's input are in no \
-                 journal any more"
+                "octets {from} to {begins} of the session's input are in no journal any more, and not stored: the database \
+                 has lost them, or the collector was killed while it took the router over"
             ));
         }
     }

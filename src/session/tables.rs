@@ -11,6 +11,7 @@ use log::Level;
 use smallvec::SmallVec;
 
 use super::changes::{Changes, FamilyTable, NewRoutes};
+use super::downs::name_in_rows;
 use super::due::Due;
 use super::earlier_tables::{EarlierTables, TableOrigin};
 use super::end::SessionEnd;
@@ -253,6 +254,16 @@ impl RouterTables {
     /// Returns the tables of a peer or instance that the session has begun.
     pub(super) fn keys_of(&self, peer: &PeerId) -> impl Iterator<Item = &TableKey> {
         self.peers.record(peer).into_iter().flat_map(|record| &record.tables)
+    }
+
+    /// Returns the names that rows of `session_events` have for the removal of a peer's tables.
+    pub(super) fn names_in_rows(&self, peer: &PeerId) -> BTreeSet<Arc<str>> {
+        self.keys_of(peer).map(|key| name_in_rows(key, &self.tables[key].origin)).collect()
+    }
+
+    /// Returns whether tables of the peer are stored that the session has not begun.
+    pub(super) fn has_earlier(&self, peer: &PeerId) -> bool {
+        self.earlier.of(peer).next().is_some()
     }
 
     /// Makes the writers count the stored routes of every table whose dump is over.

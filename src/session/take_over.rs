@@ -6,12 +6,14 @@
 //! (`catch_up`). A route that differs and has changed before the window has no attributes here: the session is closed,
 //! and the router's next one has a dump.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use log::info;
 
+use super::downs::{HeardDown, not_stored};
 use super::drift::Drifts;
 use super::earlier_tables::EarlierTables;
 use super::end::{Cause, SessionEnd};
@@ -26,17 +28,14 @@ use super::peers::Peers;
 use super::reading::Readings;
 use super::standby::Standby;
 use super::tables::RouterTables;
-use super::window::{HeardDown, Window};
-use crate::model::{TableNameRecord, Timestamp};
+use super::window::Window;
+use crate::model::{PeerName, SessionEventKind, TableNameRecord, Timestamp};
 use crate::pipeline::{ClaimRight, Denial, Ownership, Recent};
 use crate::wire::bmp::{self, Frame, Message, PeerDown};
 
 /// The time before the window for which stored events are looked up: both collectors may have read a message at
 /// different times, by clocks that differ, and the owner may have stored it late.
 const MARGIN: Duration = Duration::from_secs(120);
-
-/// The largest difference between the clocks of a collector and of the database that is expected.
-const CLOCKS_APART_MICROS: i64 = 30_000_000;
 
 impl Session {
     /// Goes on as a session that stands by; `names` are those of the router's tables.
@@ -71,13 +70,32 @@ impl Session {
         self.standby.is_some()
     }
 
-    /// Notes a Peer Down that a session has heard that stands by.
-    pub(super) fn note_down(&mut self, frame: &Frame<'_>, down: &PeerDown<'_>, received_at: Timestamp) {
-        let Some(identified) = &mut self.identified else { return };
-        let peer = identified.tables.peers.up(&down.peer).unwrap_or(PeerId::of(&down.peer.peer));
-        if let Some(window) = identified.tables.outbox().window() {
-            window.push_down(HeardDown { peer, received_at, message: frame.bytes.into() });
+    /// Applies a Peer Down, and notes it if the session stands by.
+    pub(super) fn hear_down(
+        &mut self,
+        frame: &Frame<'_>,
+        down: &PeerDown<'_>,
+        received_at: Timestamp,
+    ) -> Result<(), SessionEnd> {
+        let heard = self.identified.as_ref().filter(|_| self.standby.is_some());
+        let Some((peer, was_up, before)) = heard.map(|identified| {
+            let up = identified.tables.peers.up(&down.peer);
+            let peer = up.unwrap_or(PeerId::of(&down.peer.peer));
+            (peer, up.is_some(), identified.tables.names_in_rows(&peer))
+        }) else {
+            return self.peer_down(down, received_at);
+        };
+        self.peer_down(down, received_at)?;
+        let Some(identified) = &mut self.identified else { return Ok(()) };
+        let after = identified.tables.names_in_rows(&peer);
+        let is_up = identified.tables.peers.up(&down.peer) == Some(peer);
+        let tables: Vec<_> = before.difference(&after).cloned().collect();
+        // One of several links, or one table that has no routes, changes nothing.
+        if let Some(window) = identified.tables.outbox().window().filter(|_| !(is_up && tables.is_empty())) {
+            let name = peer_records::name(&down.peer.peer);
+            window.push_down(HeardDown { peer, name, was_up, tables, received_at, message: frame.bytes.into() });
         }
+        Ok(())
     }
 
     /// Takes the router over if that is wanted and all is applied that was read until then. Call it when all that was
@@ -97,24 +115,32 @@ impl Session {
         }
         standby.wanted_at = None;
         standby.is_wanted.store(false, Ordering::Release);
-        let (Some(standby), Some(heard)) = (self.standby.take(), self.identified.take()) else { return Ok(()) };
-        let age = self.host.shared.options.standby_window + MARGIN;
-        let joined = self.claim_here(&standby.router)?;
-        let record = self.identity.record(standby.router.clone());
-        let hostname = record.hostname.clone();
-        match self.claim(record, ClaimRight::StoodBy(age), &joined)? {
-            Ok(mut claimed) => {
-                let recent = std::mem::take(&mut claimed.recent);
-                self.begin(standby.router, hostname, joined, claimed)?;
-                self.go_on(heard.tables, recent, now)
-            }
-            Err(Denial::Refused(refusal)) => Err(SessionEnd::new(Cause::DatabaseRefused, refusal.0)),
-            Err(Denial::Owned { .. }) => {
-                self.host.shared.registry.leave(&standby.router, &self.host.connection);
-                (self.standby, self.identified) = (Some(standby), Some(heard));
-                Ok(())
-            }
+        let router = standby.router.clone();
+        let joined = self.claim_here(&router)?;
+        // What it has heard is in its memory alone. If this process is killed before that is stored, the next one finds
+        // less stored than the journal begins with, and says so.
+        if let Some(checkpoint) = self.checkpoint() {
+            self.input.take_over(checkpoint);
         }
+        let record = self.identity.record(router.clone());
+        let hostname = record.hostname.clone();
+        let age = self.host.shared.options.standby_window + MARGIN;
+        let mut claimed = match self.claim(record, ClaimRight::StoodBy(age), &joined) {
+            Ok(Ok(claimed)) => claimed,
+            denied => {
+                self.input.stand_by(true);
+                self.host.shared.registry.leave(&router, &self.host.connection);
+                return match denied? {
+                    Err(Denial::Refused(refusal)) => Err(SessionEnd::new(Cause::DatabaseRefused, refusal.0)),
+                    Ok(_) | Err(Denial::Owned { .. }) => Ok(()),
+                };
+            }
+        };
+        self.standby = None;
+        let Some(heard) = self.identified.take() else { return Ok(()) };
+        let recent = std::mem::take(&mut claimed.recent);
+        self.begin(router, hostname, joined, claimed)?;
+        self.go_on(heard.tables, recent, now)
     }
 
     /// Brings the router that was just claimed up to what was heard of it.
@@ -127,16 +153,18 @@ impl Session {
         // Not all of it is stored before the last difference is.
         self.set_position(position.saturating_sub(1));
         let downs = heard.outbox().window().map(Window::take_downs).unwrap_or_default();
-        let downs: Vec<HeardDown> = downs.into_iter().filter(|down| !is_stored(down, &recent)).collect();
+        let downs = not_stored(downs, &recent, self.began.unwrap_or(now));
         let mut result = Ok(());
         for down in &downs {
-            self.repeat(&down.message, &mut result, |_| false, now);
+            self.repeat_down(down, &mut result, now);
         }
         let has_gone_down = |peer: &PeerId| downs.iter().any(|down| down.peer == *peer);
+        let up_before: HashSet<&PeerName> =
+            recent.peers.iter().filter(|peer| peer.is_up).map(|peer| &peer.name).collect();
         let is_stored = |frame: &Frame<'_>| {
             let Ok(Message::PeerUp(up)) = bmp::decode(frame) else { return true };
             let peer = PeerId::of(&up.peer.peer);
-            let is_up = peer.address.is_none() || recent.up.contains(&peer_records::name(&up.peer.peer));
+            let is_up = peer.address.is_none() || up_before.contains(&peer_records::name(&up.peer.peer));
             is_up && !has_gone_down(&peer)
         };
         let peer_ups = self.peer_ups.to_bytes();
@@ -144,22 +172,31 @@ impl Session {
         result?;
         let Some(identified) = &mut self.identified else { return Ok(()) };
         identified.tables.ids = std::mem::take(&mut heard.ids);
-        // What was stored before the routes of a peer were removed says nothing of them any more.
-        let Recent { mut newest, downs: stored_downs, .. } = recent;
-        newest.retain(|event| {
-            let address = event.table.view.peer().map(|of| of.address);
-            let is_over = stored_downs.iter().any(|(of, at)| *of == address && *at > event.stored_at);
-            !is_over && !downs.iter().any(|down| down.peer.address == address)
-        });
-        identified.tables.catch_up(heard, newest, now)?;
+        identified.tables.catch_up(heard, recent, &downs, now)?;
         self.set_position(position);
         self.flush()?;
         let shared = Arc::clone(&self.host.shared);
         shared.standbys.end(&self.host.connection, "has taken the router over");
         if let Some(checkpoint) = self.checkpoint() {
-            self.input.take_over(checkpoint);
+            self.input.has_taken_over(checkpoint);
         }
         Ok(())
+    }
+
+    /// Applies a Peer Down that the collector before has not stored. Tables that are stored make its row; that of a peer
+    /// without any is made here.
+    fn repeat_down(&mut self, heard: &HeardDown, result: &mut Result<(), SessionEnd>, now: Timestamp) {
+        let is_stored = |identified: &IdentifiedRouter| identified.tables.has_earlier(&heard.peer);
+        let has_row = !heard.was_up || self.identified.as_ref().is_none_or(is_stored);
+        self.repeat(&heard.message, result, |_| false, now);
+        for_each_frame(&heard.message, self.host.options().message_max, |frame| {
+            if let (Ok(()), false, Ok(Message::PeerDown(down))) = (&result, has_row, bmp::decode(frame))
+                && let Some(identified) = &mut self.identified
+            {
+                let row = peer_records::note(SessionEventKind::PeerDown, &down.peer, Some(down.to_string()));
+                *result = identified.tables.outbox().session_event(row);
+            }
+        });
     }
 
     /// Applies messages once more that were applied while the session stood by. Those that `is_stored` make no rows of
@@ -185,10 +222,4 @@ impl Session {
             identified.tables.outbox().set_repeats(repeats);
         }
     }
-}
-
-/// Returns whether the collector before has stored that the peer went down.
-fn is_stored(down: &HeardDown, recent: &Recent) -> bool {
-    let since = down.received_at.unix_micros() - CLOCKS_APART_MICROS;
-    recent.downs.iter().any(|(address, at)| *address == down.peer.address && at.unix_micros() >= since)
 }

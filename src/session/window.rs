@@ -4,11 +4,11 @@
 //! Only what is in the window has its attributes; of older routes the session has fingerprints alone.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::peer_id::PeerId;
+use super::downs::HeardDown;
 use crate::model::{Nlri, Table, Timestamp};
 use crate::pipeline::{RouteChange, RouteEvent};
 
@@ -23,7 +23,11 @@ const DOWNS_MAX: usize = 4_096;
 
 /// The memory that all windows of a collector take, bytes.
 #[derive(Debug, Default)]
-pub(crate) struct WindowMemory(AtomicUsize);
+pub(crate) struct WindowMemory {
+    all: AtomicUsize,
+    /// That of each window.
+    windows: Mutex<Vec<Arc<AtomicUsize>>>,
+}
 
 /// The window of one session.
 #[derive(Debug)]
@@ -32,20 +36,11 @@ pub(crate) struct Window {
     length: Duration,
     /// In order, each with the bytes that it takes.
     events: VecDeque<(RouteEvent, usize)>,
-    bytes: usize,
+    bytes: Arc<AtomicUsize>,
     memory: Arc<WindowMemory>,
     downs: VecDeque<HeardDown>,
     /// The address of the attribute set that was counted last.
     weighed: Option<usize>,
-}
-
-/// A Peer Down in a window.
-#[derive(Clone, Debug)]
-pub(crate) struct HeardDown {
-    pub peer: PeerId,
-    pub received_at: Timestamp,
-    /// The message.
-    pub message: Box<[u8]>,
 }
 
 /// The events of each key of a table, in their order.
@@ -54,8 +49,41 @@ pub(super) type EventsByKey = HashMap<Nlri, Vec<RouteEvent>>;
 impl WindowMemory {
     /// Returns the bytes.
     pub(crate) fn bytes(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.all.load(Ordering::Relaxed)
     }
+
+    fn add_window(&self) -> Arc<AtomicUsize> {
+        let own = Arc::default();
+        self.lock().push(Arc::clone(&own));
+        own
+    }
+
+    fn remove_window(&self, own: &Arc<AtomicUsize>) {
+        self.lock().retain(|window| !Arc::ptr_eq(window, own));
+    }
+
+    fn sizes(&self) -> Vec<usize> {
+        self.lock().iter().map(|window| window.load(Ordering::Relaxed)).collect()
+    }
+
+    /// A panic elsewhere leaves the list consistent: every change is a single push or retain.
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<AtomicUsize>>> {
+        self.windows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns the size to which the larger windows of these sizes have to shrink, so that all together take at most `max`.
+fn level(mut sizes: Vec<usize>, max: usize) -> usize {
+    sizes.sort_unstable();
+    let (mut left, mut others) = (max, sizes.len());
+    for size in sizes {
+        let share = left / others;
+        if size > share {
+            return share;
+        }
+        (left, others) = (left - size, others - 1);
+    }
+    usize::MAX
 }
 
 impl Window {
@@ -64,7 +92,7 @@ impl Window {
         Window {
             length,
             events: VecDeque::new(),
-            bytes: 0,
+            bytes: memory.add_window(),
             memory: Arc::clone(memory),
             downs: VecDeque::new(),
             weighed: None,
@@ -77,9 +105,7 @@ impl Window {
         let bytes = size_of::<(RouteEvent, usize)>() + self.attributes_of(&event);
         self.add(bytes);
         self.events.push_back((event, bytes));
-        while self.bytes > SESSION_BYTES_MAX || self.memory.bytes() > ALL_BYTES_MAX && !self.events.is_empty() {
-            self.pop();
-        }
+        self.shorten();
     }
 
     /// Adds the Peer Down of a peer.
@@ -101,16 +127,29 @@ impl Window {
         while self.downs.front().is_some_and(|down| down.received_at.unix_micros() < begin) {
             self.downs.pop_front();
         }
+        self.shorten();
     }
 
-    /// Returns the last Peer Down of each peer, in their order.
+    /// Lets go of what there is no room for. Where all windows together are too large, the largest ones give way, each
+    /// when it is looked at next, which is once a second at least.
+    fn shorten(&mut self) {
+        let mut max = SESSION_BYTES_MAX;
+        if self.memory.bytes() > ALL_BYTES_MAX {
+            // A little more, so that the next events need none of this.
+            max = max.min(level(self.memory.sizes(), ALL_BYTES_MAX / 8 * 7));
+        }
+        while self.bytes() > max {
+            self.pop();
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Returns the Peer Downs, in their order.
     pub fn take_downs(&mut self) -> Vec<HeardDown> {
-        let all = std::mem::take(&mut self.downs);
-        let mut last: HashMap<PeerId, usize> = HashMap::new();
-        all.iter().enumerate().for_each(|(place, down)| {
-            last.insert(down.peer, place);
-        });
-        all.into_iter().enumerate().filter(|(place, down)| last[&down.peer] == *place).map(|(_, down)| down).collect()
+        std::mem::take(&mut self.downs).into()
     }
 
     /// Returns the events of each table, which is known by its address.
@@ -133,24 +172,25 @@ impl Window {
 
     fn pop(&mut self) {
         if let Some((_, bytes)) = self.events.pop_front() {
-            self.bytes -= bytes;
-            self.memory.0.fetch_sub(bytes, Ordering::Relaxed);
+            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.memory.all.fetch_sub(bytes, Ordering::Relaxed);
         }
     }
 
     fn add(&mut self, bytes: usize) {
-        self.bytes += bytes;
-        self.memory.0.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.memory.all.fetch_add(bytes, Ordering::Relaxed);
     }
 
     fn release(&mut self) {
-        self.memory.0.fetch_sub(std::mem::take(&mut self.bytes), Ordering::Relaxed);
+        self.memory.all.fetch_sub(self.bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 
 impl Drop for Window {
     fn drop(&mut self) {
         self.release();
+        self.memory.remove_window(&self.bytes);
     }
 }
 
@@ -161,12 +201,9 @@ pub(super) fn place_of(table: &Arc<Table>) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use super::*;
-    use crate::model::{Afi, Asn, PathAttributes, Prefix, RouterId};
+    use crate::model::{Afi, PathAttributes, Prefix, RouterId};
     use crate::store::copy_encoding::EncodedRoute;
-    use crate::wire::bmp::peer::PeerKind;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_unix_micros(seconds * 1_000_000)
@@ -210,19 +247,34 @@ mod tests {
     }
 
     #[test]
-    fn the_last_peer_down_of_each_peer_counts() {
-        let mut window = Window::new(Duration::from_secs(10), &Arc::default());
-        let peer = |asn| PeerId {
-            kind: PeerKind::Global,
-            address: Some([192, 0, 2, 1].into()),
-            asn: Asn(asn),
-            bgp_id: Ipv4Addr::UNSPECIFIED,
+    fn the_largest_window_gives_way() {
+        assert_eq!(level(vec![5, 1, 9, 9], 100), usize::MAX);
+        assert_eq!(level(vec![5, 1, 9, 9], 20), 7);
+        assert_eq!(level(vec![5, 1, 9, 9], 8), 2);
+        let (memory, router) = (Arc::new(WindowMemory::default()), RouterId::new("r"));
+        let table = Arc::new(Table::loc_rib(router, "one", Afi::Ipv4));
+        let window = || Window::new(Duration::from_secs(10), &memory);
+        let (mut large, mut small, mut idle) = ([(); 9].map(|()| window()), window(), window());
+        let add = |window: &mut Window, count: usize| {
+            for _ in 0..count {
+                window.add(1 << 20);
+                window.push(event(&table, 1, 1));
+                window.events.back_mut().unwrap().1 += 1 << 20;
+            }
         };
-        for (asn, second) in [(1, 0), (2, 5), (3, 6), (2, 7), (4, 12)] {
-            window.push_down(HeardDown { peer: peer(asn), received_at: at(second), message: Box::new([]) });
-        }
-        let downs: Vec<(u32, Timestamp)> =
-            window.take_downs().iter().map(|down| (down.peer.asn.0, down.received_at)).collect();
-        assert_eq!(downs, [(3, at(6)), (2, at(7)), (4, at(12))]);
+        large[..8].iter_mut().for_each(|window| add(window, 60));
+        add(&mut small, 10);
+        add(&mut large[8], 60);
+        // There is no room for more, and a small one that gets an event gives nothing up.
+        assert!(memory.bytes() > ALL_BYTES_MAX);
+        add(&mut small, 1);
+        idle.forget_before(at(1));
+        // The large ones do when they are looked at.
+        large.iter_mut().for_each(|window| window.forget_before(at(1)));
+        assert!(memory.bytes() <= ALL_BYTES_MAX && memory.bytes() > ALL_BYTES_MAX / 8 * 7 - (1 << 20));
+        assert!(large.iter().all(|window| window.events.len() >= 45), "{large:?}");
+        assert_eq!((small.events.len(), idle.events.len()), (11, 0));
+        drop((large, small));
+        assert_eq!((memory.bytes(), memory.sizes().len()), (0, 1));
     }
 }

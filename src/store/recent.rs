@@ -1,6 +1,7 @@
 //! A router's last minutes as they are stored, for a session that stood by and takes the router over.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use postgres::Row;
@@ -22,10 +23,34 @@ const ATTRIBUTES: usize = 11;
 pub struct Recent {
     /// The newest event of each key that has one.
     pub newest: Vec<NewestEvent>,
-    /// The peers that are up.
-    pub up: Vec<PeerName>,
-    /// The addresses of peers that went down, and when, by the database's clock; `None`: a Loc-RIB.
-    pub downs: Vec<(Option<IpAddr>, Timestamp)>,
+    /// The peers that are known.
+    pub peers: Vec<StoredPeer>,
+    /// The tables that were removed.
+    pub removals: Vec<Removal>,
+}
+
+/// A peer as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredPeer {
+    /// The key.
+    pub name: PeerName,
+    /// True if it is up.
+    pub is_up: bool,
+    /// When it came up or went down, by the database's clock.
+    pub since: Timestamp,
+}
+
+/// A row of `session_events` that says that tables were removed, or that a peer without tables went down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// The peer's address; `None`: a Loc-RIB.
+    pub address: Option<IpAddr>,
+    /// The name of the table, or of the unicast table of the peer whose tables were removed; `None`: all, or none.
+    pub table_name: Option<Arc<str>>,
+    /// When it was stored, by the database's clock.
+    pub at: Timestamp,
+    /// True for a Peer Down, false for a Termination, the end of the stale time, or a view that is not stored any more.
+    pub is_down: bool,
 }
 
 /// The newest stored event of a key.
@@ -57,21 +82,28 @@ pub(super) fn of_router(transaction: &mut Transaction<'_>, router: &RouterId, ag
     )?;
     let newest = rows.iter().filter_map(|row| newest_event(row).transpose()).collect::<Result<_>>()?;
     let rows = transaction.query_typed(
-        "SELECT peer_type, distinguisher, peer_address, peer_asn FROM peers WHERE router_id = $1 AND state = 'up'",
+        "SELECT peer_type, distinguisher, peer_address, peer_asn, state, since FROM peers WHERE router_id = $1",
         &[(&id, Type::TEXT)],
     )?;
     let peer = |row: &Row| {
-        let asn = u32::try_from(row.get::<_, i64>(3)).ok()?;
-        Some(PeerName { kind: row.get(0), distinguisher: row.get(1), address: row.get(2), asn: Asn(asn) })
+        let asn = Asn(u32::try_from(row.get::<_, i64>(3)).ok()?);
+        let name = PeerName { kind: row.get(0), distinguisher: row.get(1), address: row.get(2), asn };
+        let since = read_time(row.get(5));
+        Some(since.map(|since| StoredPeer { name, is_up: row.get::<_, &str>(4) == "up", since }))
     };
-    let up = rows.iter().filter_map(peer).collect();
+    let peers = rows.iter().filter_map(peer).collect::<Result<_>>()?;
     let rows = transaction.query_typed(
-        "SELECT peer_address, event_time FROM session_events
-         WHERE router_id = $1 AND kind = 'peer_down' AND event_time >= now() - make_interval(secs => $2)",
+        "SELECT peer_address, table_name, event_time, kind = 'peer_down' FROM session_events
+         WHERE router_id = $1 AND kind IN ('peer_down', 'terminated', 'stale_expired', 'view_dropped')
+           AND event_time >= now() - make_interval(secs => $2)",
         &[(&id, Type::TEXT), (&seconds, Type::FLOAT8)],
     )?;
-    let downs = rows.iter().map(|row| Ok((row.get(0), read_time(row.get(1))?))).collect::<Result<_>>()?;
-    Ok(Recent { newest, up, downs })
+    let removal = |row: &Row| {
+        let table_name = row.get::<_, Option<&str>>(1).map(Arc::from);
+        Ok(Removal { address: row.get(0), table_name, at: read_time(row.get(2))?, is_down: row.get(3) })
+    };
+    let removals = rows.iter().map(removal).collect::<Result<_>>()?;
+    Ok(Recent { newest, peers, removals })
 }
 
 /// Reads an event; `None` if this program cannot have written it.

@@ -255,6 +255,46 @@ fn the_stand_by_connects_again_to_take_over() {
 }
 
 #[test]
+fn a_session_that_was_dialed_is_taken_over_open() {
+    let db = TestDb::migrated();
+    let router = Listening::start();
+    let target = router.address.to_string();
+    let start = |name: &str| Ingester::start(&db.url(), &[("CONNECT", target.as_str()), ("COLLECTOR_ID", name)]);
+    let first = start("one");
+    let first_session = router.dump(&["10.1.0.0/16"]);
+    eventually_equal(1, || routes(&db).len());
+    let mut second = start("two");
+    let mut at_second = router.dump(&["10.1.0.0/16"]);
+    second.logged("stands by: collector one has the router");
+    first.kill();
+    drop(first_session);
+    // Of this the first one knows nothing.
+    at_second.send(&bmp::route_monitoring(
+        Peer::loc_rib(ID),
+        &bmp::announce(&Attributes::path(&[64_500]), "192.0.2.1", &["10.2.0.0/16"]),
+    ));
+    eventually_equal(vec!["two".to_owned()], || db.rows("SELECT collector_id FROM router_owner"));
+    eventually_equal(2, || routes(&db).len());
+    assert_eq!(
+        db.rows("SELECT prefix, count(*) FROM route_events GROUP BY 1 ORDER BY 1"),
+        ["10.1.0.0/16|1", "10.2.0.0/16|1"]
+    );
+    // The collector that comes back dials, and stands by.
+    let mut first = start("one");
+    let at_first = router.dump(&["10.1.0.0/16", "10.2.0.0/16"]);
+    first.logged("stands by: collector two has the router");
+    assert_eq!((at_second.is_gone(), metric(&mut second, "reached", &target)), (false, 1));
+    // A session that is lost is dialed again, by whoever has the router.
+    drop(at_second);
+    eventually_equal(vec!["one".to_owned()], || db.rows("SELECT collector_id FROM router_owner"));
+    let _again = router.dump(&["10.1.0.0/16", "10.2.0.0/16"]);
+    second.logged("stands by: collector one has the router");
+    eventually_equal(2, || routes(&db).len());
+    drop(at_first);
+    assert!(first.stop().success() && second.stop().success());
+}
+
+#[test]
 fn a_drift_makes_the_collector_connect_again() {
     let db = TestDb::migrated();
     let router = Listening::start();

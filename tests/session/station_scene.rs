@@ -2,98 +2,69 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use crate::common::bmp::{self, Attributes, Open, Peer};
-use crate::common::ingester::{FakeRouter, Ingester, eventually, eventually_equal};
+use crate::common::ingester::{Ingester, eventually, eventually_equal};
 use crate::common::pg::TestDb;
 use crate::common::proxy::Proxy;
+use crate::station_router::{self, Feed, Router};
 
-pub const ROUTER: &str = "10.255.0.1";
 pub const NAMES: [&str; 2] = ["one", "two"];
 
 /// The longest time that a take-over may take, seconds.
 const TAKE_OVER_MAX: f64 = 10.0;
 
-fn prefix(number: u32) -> String {
-    format!("10.{}.{}.0/24", number >> 8, number & 0xff)
+/// All routes, with the columns of [`Router::table`] and their tables.
+const ROUTES: &str = "SELECT 'loc-rib' AS rib, NULL::inet AS peer, NULL::boolean AS post, table_name,
+            prefix::text AS key, path_id, med FROM current_routes
+     UNION ALL SELECT 'adj-rib-in', peer_address, is_post_policy, table_name, prefix::text, path_id, med FROM adj_rib_in
+     UNION ALL SELECT 'adj-rib-out', peer_address, is_post_policy, table_name, prefix::text, path_id, med FROM adj_rib_out
+     UNION ALL SELECT rib, peer_address, is_post_policy, table_name, nlri_key, path_id, med FROM nlri_routes";
+
+/// All events, likewise.
+const EVENTS: &str = "SELECT COALESCE(rib, 'loc-rib') AS rib, peer_address AS peer, is_post_policy AS post, table_name,
+            prefix::text AS key, COALESCE(path_id, 0) AS path_id, med, action, ingest_time FROM route_events
+     UNION ALL SELECT rib, peer_address, is_post_policy, table_name, nlri_key, COALESCE(path_id, 0), med, action,
+            ingest_time FROM nlri_events";
+
+/// The key of a route.
+const KEY: &str = "rib, peer, post, table_name, key, path_id";
+
+/// The tables whose dumps are not over, or that are stale.
+const OPEN: &str = "SELECT count(*) FROM
+     (SELECT synced_at, stale_since FROM rib_sync_status
+      UNION ALL SELECT synced_at, stale_since FROM adj_rib_in_sync_status
+      UNION ALL SELECT synced_at, stale_since FROM adj_rib_out_sync_status
+      UNION ALL SELECT synced_at, stale_since FROM nlri_loc_rib_sync_status) s
+     WHERE synced_at IS NULL OR stale_since IS NOT NULL";
+
+/// A scene's router and collectors.
+pub struct Setup {
+    pub has_clock: bool,
+    pub feeds: Vec<Feed>,
+    /// Settings of both collectors.
+    pub settings: Vec<(&'static str, &'static str)>,
 }
 
-/// A router that reports its Loc-RIB to two stations, and connects again where it was cut off.
-pub struct Router {
-    /// The MED of each route, and the second in which it was learned.
-    pub routes: BTreeMap<u32, (u32, u32)>,
-    /// A different MED for each change: an event that is stored twice shows.
-    med: u32,
-    /// The second of its time stamps; 0: it sends none.
-    clock: u32,
-    /// True if no route changes.
-    pub quiet: bool,
-    pub links: [Option<FakeRouter>; 2],
-    /// The number of sessions with each station.
-    pub sessions: [u32; 2],
-}
-
-impl Router {
-    pub fn new(has_clock: bool) -> Router {
-        let clock = if has_clock { 1_790_000_000 } else { 0 };
-        let routes = (0..50).map(|number| (number, (0, clock))).collect();
-        Router { routes, med: 0, clock, quiet: false, links: [None, None], sessions: [0, 0] }
+impl Setup {
+    /// The Loc-RIB alone.
+    pub fn loc_rib(has_clock: bool) -> Setup {
+        Setup { has_clock, feeds: station_router::loc_rib(), settings: vec![] }
     }
 
-    pub fn peer(&self) -> Peer {
-        Peer::loc_rib(ROUTER).at(self.clock)
+    /// Every RIB, in so many sessions.
+    pub fn all_ribs(has_clock: bool, sessions: usize) -> Setup {
+        let all = "loc-rib,adj-rib-in-pre,adj-rib-in-post,adj-rib-out-pre,adj-rib-out-post";
+        let settings = vec![("STORED_RIBS", all), ("STORED_FAMILIES", "evpn")];
+        Setup { has_clock, feeds: station_router::all_ribs(sessions), settings }
     }
 
-    pub fn announcement(&self, number: u32) -> Vec<u8> {
-        let (med, second) = self.routes[&number];
-        let attributes = Attributes { med: Some(med), ..Attributes::path(&[64_500, 64_501]) };
-        bmp::route_monitoring(self.peer().at(second), &bmp::announce(&attributes, "192.0.2.1", &[&prefix(number)]))
-    }
-
-    /// Connects to a station and sends it the dump.
-    pub fn connect(&mut self, station: usize, collector: &Ingester) {
-        let mut link = collector.connect();
-        link.send_or_be_cut(&bmp::initiation(b"edge1", b""));
-        link.send_or_be_cut(&bmp::peer_up(self.peer(), &Open::of(64_500, ROUTER), Some("global")));
-        self.routes.keys().for_each(|number| link.send_or_be_cut(&self.announcement(*number)));
-        for update in [bmp::end_of_rib_ipv4(), bmp::end_of_rib(2, 1)] {
-            link.send_or_be_cut(&bmp::route_monitoring(self.peer(), &update));
-        }
-        self.links[station] = Some(link);
-        self.sessions[station] += 1;
-    }
-
-    pub fn send(&mut self, bytes: &[u8]) {
-        self.links.iter_mut().flatten().for_each(|link| link.send_or_be_cut(bytes));
-    }
-
-    /// Changes a route, and tells both stations.
-    pub fn change(&mut self) {
-        if self.quiet {
-            return;
-        }
-        self.med += 1;
-        self.clock += u32::from(self.clock > 0);
-        let (number, med) = (self.med * 7 % 60, self.med);
-        if self.med.is_multiple_of(5) && self.routes.remove(&number).is_some() {
-            let withdrawal = bmp::route_monitoring(self.peer(), &bmp::withdraw(&[&prefix(number)]));
-            return self.send(&withdrawal);
-        }
-        self.routes.insert(number, (med, self.clock));
-        let announcement = self.announcement(number);
-        self.send(&announcement);
-    }
-
-    pub fn table(&self) -> Vec<String> {
-        let mut rows: Vec<String> =
-            self.routes.iter().map(|(number, (med, _))| format!("{}|{med}", prefix(*number))).collect();
-        rows.sort();
-        rows
+    pub fn with(mut self, setting: &'static str, value: &'static str) -> Setup {
+        self.settings.push((setting, value));
+        self
     }
 }
 
@@ -105,23 +76,19 @@ pub struct Scene {
     /// The way of each collector to the database.
     proxies: [Proxy; 2],
     folder: PathBuf,
-    window: &'static str,
+    settings: Vec<(&'static str, &'static str)>,
+    keeps_history: bool,
 }
 
 impl Scene {
     /// Both collectors run, and the router is connected to the first one, then to both.
     pub fn new(has_clock: bool) -> Scene {
-        Scene::with_window(has_clock, "120")
+        Scene::of(Setup::loc_rib(has_clock))
     }
 
-    /// The same with so many seconds of `STANDBY_WINDOW_SECS`.
-    pub fn with_window(has_clock: bool, window: &'static str) -> Scene {
-        let db = TestDb::migrated();
-        let (host, port) = db.server();
-        let proxies = [0, 1].map(|_| Proxy::start(&host, port));
-        let folder = std::env::temp_dir().join(format!("rib-ingester-stations-{}", db.name()));
-        let mut scene = Scene { db, collectors: [None, None], router: Router::new(has_clock), proxies, folder, window };
-        [0, 1].into_iter().for_each(|station| scene.start(station));
+    /// The same of this setup.
+    pub fn of(setup: Setup) -> Scene {
+        let mut scene = Scene::before(setup);
         scene.connect(0);
         scene.settle();
         scene.connect(1);
@@ -129,15 +96,30 @@ impl Scene {
         scene
     }
 
+    /// The same before the router connects.
+    pub fn before(setup: Setup) -> Scene {
+        let db = TestDb::migrated();
+        let (host, port) = db.server();
+        let proxies = [0, 1].map(|_| Proxy::start(&host, port));
+        let folder = std::env::temp_dir().join(format!("rib-ingester-stations-{}", db.name()));
+        let Setup { has_clock, feeds, settings } = setup;
+        let keeps_history = !settings.contains(&("HISTORY", "off"));
+        let router = Router::new(has_clock, feeds);
+        let mut scene = Scene { db, collectors: [None, None], router, proxies, folder, settings, keeps_history };
+        [0, 1].into_iter().for_each(|station| scene.start(station));
+        scene
+    }
+
     pub fn start(&mut self, station: usize) {
         let folder = self.folder.join(NAMES[station]);
-        let settings = [
-            ("COLLECTOR_ID", NAMES[station]),
-            ("STATE_DIR", folder.to_str().unwrap()),
-            ("STANDBY_WINDOW_SECS", self.window),
-        ];
+        let mut settings = vec![("COLLECTOR_ID", NAMES[station]), ("STATE_DIR", folder.to_str().unwrap())];
+        settings.extend(&self.settings);
         let url = self.db.url_at("127.0.0.1", self.proxies[station].port);
         self.collectors[station] = Some(Ingester::start(&url, &settings));
+    }
+
+    pub fn keeps_history(&self) -> bool {
+        self.keeps_history
     }
 
     /// The folder of a collector's journal.
@@ -153,7 +135,7 @@ impl Scene {
     /// Kills a collector, which keeps its journal.
     pub fn kill(&mut self, station: usize) {
         self.collectors[station].take().unwrap().kill();
-        self.router.links[station] = None;
+        self.router.cut(station);
     }
 
     pub fn collector(&self, station: usize) -> &Ingester {
@@ -167,8 +149,7 @@ impl Scene {
     /// The router reconnects where it was cut off and a collector runs that is not frozen, and changes a route.
     pub fn live(&mut self, frozen: Option<usize>) {
         for station in [0, 1] {
-            let is_gone = self.router.links[station].as_mut().is_none_or(FakeRouter::is_gone);
-            if self.collectors[station].is_some() && frozen != Some(station) && is_gone {
+            if self.collectors[station].is_some() && frozen != Some(station) {
                 self.connect(station);
             }
         }
@@ -201,39 +182,69 @@ impl Scene {
             "SELECT count(*) FROM bmp_sessions WHERE state = 'standby' AND collector_id = '{}'",
             NAMES[station]
         );
-        eventually_equal(vec!["1".to_owned()], || self.db.rows(&sql));
+        eventually_equal(vec![self.router.session_count().to_string()], || self.db.rows(&sql));
     }
 
     /// The stored table becomes the router's, and its dump is complete.
     pub fn settle_routes(&mut self) {
         let want = self.router.table();
-        let table = "SELECT prefix, med FROM current_routes ORDER BY prefix::text COLLATE \"C\"";
-        eventually_equal(want, || {
-            let mut rows = self.db.rows(table);
-            rows.sort();
-            rows
-        });
-        let dumping = "SELECT count(*) FROM rib_sync_status WHERE synced_at IS NULL OR stale_since IS NOT NULL";
-        eventually_equal(vec!["0".to_owned()], || self.db.rows(dumping));
+        eventually_equal(want, || self.routes());
+        self.dumps_end();
+    }
+
+    /// The stored routes, as [`Router::table`] has them.
+    pub fn routes(&self) -> Vec<String> {
+        let mut rows = self.db.rows(&format!("SELECT rib, host(peer), post, key, path_id, med FROM ({ROUTES}) r"));
+        rows.sort();
+        rows
+    }
+
+    /// All dumps are complete, and nothing is stale.
+    pub fn dumps_end(&self) {
+        eventually_equal(vec!["0".to_owned()], || self.db.rows(OPEN));
     }
 
     /// The same, and no event is stored twice.
     pub fn settle(&mut self) {
         self.settle_routes();
-        let twice =
-            "SELECT prefix, med, count(*) FROM route_events WHERE action = 'A' GROUP BY 1, 2 HAVING count(*) > 1";
-        assert_eq!(self.db.rows(twice), [""; 0]);
-        let gone_twice = "SELECT prefix FROM
-                 (SELECT prefix, action, lag(action) OVER (PARTITION BY prefix ORDER BY ingest_time) AS before
-                  FROM route_events) e
-             WHERE action = 'D' AND before = 'D'";
-        assert_eq!(self.db.rows(gone_twice), [""; 0]);
-        // Every route is what its last event says.
-        let differs = "SELECT prefix FROM
-                 (SELECT DISTINCT ON (prefix) prefix, action, med FROM route_events ORDER BY prefix, ingest_time DESC) e
-             FULL JOIN current_routes c USING (prefix)
-             WHERE (CASE WHEN e.action = 'A' THEN e.med END) IS DISTINCT FROM c.med";
-        assert_eq!(self.db.rows(differs), [""; 0]);
+        let downs = "SELECT count(*) FROM session_events WHERE kind = 'peer_down'";
+        assert_eq!(self.db.rows(downs), [self.router.downs.to_string()], "{:?}", self.peer_rows());
+        if !self.keeps_history {
+            assert_eq!(self.db.rows(&format!("SELECT count(*) FROM ({EVENTS}) e")), ["0"]);
+            return;
+        }
+        let twice = format!(
+            "SELECT {KEY}, med, count(*) FROM ({EVENTS}) e WHERE action = 'A' GROUP BY {KEY}, med HAVING count(*) > 1"
+        );
+        assert_eq!(self.db.rows(&twice), [""; 0]);
+        let gone_twice = format!(
+            "SELECT key FROM
+                 (SELECT *, lag(action) OVER (PARTITION BY {KEY} ORDER BY ingest_time) AS before FROM ({EVENTS}) e) e
+             WHERE action = 'D' AND before = 'D'"
+        );
+        assert_eq!(self.db.rows(&gone_twice), [""; 0]);
+        // Every route is what its last event says. Those of a peer that is down went without events.
+        let join = if self.router.has_down() { "RIGHT" } else { "FULL" };
+        let differs = format!(
+            "SELECT rib, key, e.med, c.med, action FROM
+                 (SELECT DISTINCT ON ({KEY}) rib, COALESCE(host(peer), '') AS peer, COALESCE(post, false) AS post,
+                         table_name, key, path_id, action, med, ingest_time
+                  FROM ({EVENTS}) e ORDER BY {KEY}, ingest_time DESC) e
+             {join} JOIN (SELECT rib, COALESCE(host(peer), '') AS peer, COALESCE(post, false) AS post, table_name, key,
+                               path_id, med, true AS is_stored FROM ({ROUTES}) r) c USING ({KEY})
+             WHERE (CASE WHEN e.action = 'A' THEN e.med END) IS DISTINCT FROM c.med
+               AND NOT (c.is_stored IS NULL AND EXISTS (SELECT FROM session_events s WHERE s.kind = 'peer_down'
+                        AND host(s.peer_address) = e.peer AND s.event_time > e.ingest_time))"
+        );
+        assert_eq!(self.db.rows(&differs), [""; 0]);
+    }
+
+    /// The rows about peers.
+    fn peer_rows(&self) -> Vec<String> {
+        self.db.rows(
+            "SELECT id, kind, peer_address, table_name, reason, routes FROM session_events
+             WHERE kind IN ('peer_up', 'peer_down', 'session_up') ORDER BY id",
+        )
     }
 
     /// The kinds of rows about sessions, each with its reason.

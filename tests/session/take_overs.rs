@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::common::bmp::{self, Attributes, Open, Peer};
 use crate::common::ingester::eventually_equal;
-use crate::station_scene::Scene;
+use crate::station_scene::{Scene, Setup};
 
 const TAKEN: &str = "session_up|taken over from collector one, which has no session of it";
 
@@ -17,7 +17,7 @@ fn outlive(scene: &mut Scene, seconds: u64) {
 
 /// The owner stops when the session of the other one is older than its window, after `change` of the database.
 fn stop(has_clock: bool, change: &str) -> Scene {
-    let mut scene = Scene::with_window(has_clock, "5");
+    let mut scene = Scene::of(Setup::loc_rib(has_clock).with("STANDBY_WINDOW_SECS", "5"));
     outlive(&mut scene, 6);
     scene.settle();
     if !change.is_empty() {
@@ -27,7 +27,7 @@ fn stop(has_clock: bool, change: &str) -> Scene {
         scene.db.client().batch_execute(change).unwrap();
     }
     assert!(scene.collectors[0].take().unwrap().stop().success());
-    scene.router.links[0] = None;
+    scene.router.cut(0);
     scene.taken_by(1, None);
     scene
 }
@@ -77,7 +77,7 @@ fn a_route_that_went_long_ago_is_withdrawn() {
 
 #[test]
 fn without_a_window_the_session_is_closed() {
-    let mut scene = Scene::with_window(true, "0");
+    let mut scene = Scene::of(Setup::loc_rib(true).with("STANDBY_WINDOW_SECS", "0"));
     scene.kill(0);
     scene.taken_by(1, None);
     scene.settle();
@@ -97,13 +97,13 @@ fn peers_that_changed_without_an_owner_are_told() {
     let mut scene = Scene::new(true);
     let [flaps, goes, stays] = [7, 8, 9].map(|id| Peer::global_instance(&format!("192.0.2.{id}"), 65_000 + id));
     for peer in [flaps, goes, stays] {
-        scene.router.send(&peer_with(peer, &["198.51.100.0/24", "203.0.113.0/24"]));
+        scene.router.send(0, &peer_with(peer, &["198.51.100.0/24", "203.0.113.0/24"]));
     }
     let routes = |scene: &Scene| scene.db.rows("SELECT peer_address, count(*) FROM adj_rib_in GROUP BY 1 ORDER BY 1");
     eventually_equal(["192.0.2.7|2", "192.0.2.8|2", "192.0.2.9|2"].map(str::to_owned).to_vec(), || routes(&scene));
     scene.collector(0).signal("STOP");
-    [flaps, goes].iter().for_each(|peer| scene.router.send(&bmp::peer_down(*peer, 3)));
-    scene.router.send(&peer_with(flaps, &["198.51.100.0/24"]));
+    [flaps, goes].iter().for_each(|peer| scene.router.send(0, &bmp::peer_down(*peer, 3)));
+    scene.router.send(0, &peer_with(flaps, &["198.51.100.0/24"]));
     scene.taken_by(1, Some(0));
     eventually_equal(["192.0.2.7|1", "192.0.2.9|2"].map(str::to_owned).to_vec(), || routes(&scene));
     let states = "SELECT peer_address, state, flap_count FROM peers ORDER BY 1";
@@ -118,7 +118,9 @@ fn peers_that_changed_without_an_owner_are_told() {
                   GROUP BY 1, 2 HAVING count(*) > 1";
     assert_eq!(scene.db.rows(events), ["192.0.2.7|198.51.100.0/24|2"], "announced anew after the peer was down");
     assert_eq!(scene.router.sessions[1], 1);
-    scene.settle_routes();
+    eventually_equal(vec!["0".to_owned()], || {
+        scene.db.rows("SELECT count(*) FROM rib_sync_status WHERE synced_at IS NULL OR stale_since IS NOT NULL")
+    });
     scene.collector(0).signal("CONT");
     scene.stop();
 }
@@ -135,18 +137,18 @@ fn cpu_of(process: u32) -> f64 {
 #[test]
 fn a_standby_takes_a_few_octets_a_route() {
     let routes = std::env::var("RIB_INGESTER_TEST_ROUTES").map_or(50_000, |text| text.parse().expect("a number"));
-    let mut scene = Scene::with_window(true, "5");
+    let mut scene = Scene::of(Setup::loc_rib(true).with("STANDBY_WINDOW_SECS", "5"));
     scene.router.quiet = true;
     let (process, before) = (scene.collector(1).id(), scene.collector(1).proc_status("VmRSS"));
     let cpu = cpu_of(process);
     let peer = scene.router.peer();
     let prefixes: Vec<String> =
         (0..routes).map(|n: u32| format!("{}.{}.{}.0/24", 20 + (n >> 16), (n >> 8) & 0xff, n & 0xff)).collect();
-    let link = scene.router.links[1].as_mut().unwrap();
     for (number, prefixes) in (0..).zip(prefixes.chunks(10)) {
         let attributes = Attributes { med: Some(number), ..Attributes::path(&[64_500, 64_501]) };
         let prefixes: Vec<&str> = prefixes.iter().map(String::as_str).collect();
-        link.send(&bmp::route_monitoring(peer, &bmp::announce(&attributes, "192.0.2.1", &prefixes)));
+        let update = bmp::route_monitoring(peer, &bmp::announce(&attributes, "192.0.2.1", &prefixes));
+        scene.router.go_on(1, 0, &[update]);
     }
     let metrics = |scene: &mut Scene, line: &str| {
         scene.collectors[1].as_mut().unwrap().get("/metrics").2.contains(&format!("\n{line}\n"))
@@ -173,7 +175,7 @@ fn what_came_after_a_take_over_is_in_the_journal() {
         let mut scene = Scene::new(has_clock);
         (0..20).for_each(|_| scene.live(None));
         assert!(scene.collectors[0].take().unwrap().stop().success());
-        scene.router.links[0] = None;
+        scene.router.cut(0);
         scene.taken_by(1, None);
         (0..50).for_each(|_| scene.live(None));
         scene.settle();
@@ -190,17 +192,13 @@ fn what_came_after_a_take_over_is_in_the_journal() {
         lock.batch_execute("BEGIN; LOCK TABLE route_events IN SHARE MODE").unwrap();
         (0..50).for_each(|_| scene.live(None));
         let want = scene.router.table();
-        eventually_equal((0, true), || (scene.router.links[1].as_ref().unwrap().unread(), size() > before + 50 * 90));
+        eventually_equal((0, true), || (scene.router.link(1).unread(), size() > before + 50 * 90));
         scene.kill(1);
         lock.batch_execute("COMMIT").unwrap();
         scene.router.quiet = true;
         scene.start(1);
         // Without a connection of the router, what is read comes from the journal alone.
-        eventually_equal(want, || {
-            let mut rows = scene.db.rows("SELECT prefix, med FROM current_routes");
-            rows.sort();
-            rows
-        });
+        eventually_equal(want, || scene.routes());
         scene.live(None);
         scene.settle();
         assert_eq!(scene.db.rows("SELECT reason FROM session_events WHERE kind = 'gap'"), [""; 0]);

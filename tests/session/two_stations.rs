@@ -5,7 +5,8 @@ use std::process::{Command, Output};
 
 use crate::common::ingester::{eventually, eventually_equal};
 use crate::common::pg::TestDb;
-use crate::station_scene::{NAMES, ROUTER, Scene};
+use crate::station_router::ROUTER;
+use crate::station_scene::{NAMES, Scene};
 
 const UP: &str = "session_up|-";
 
@@ -53,7 +54,7 @@ fn two_live_sessions_leave_the_router_where_it_is() {
     let is_dir = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().path().is_dir();
     eventually_equal(0, || std::fs::read_dir(&folder).unwrap().filter_map(|entry| is_dir(entry).then_some(())).count());
     // It ends with its connection, and nobody takes anything.
-    scene.router.links[1] = None;
+    scene.router.cut(1);
     eventually_equal(vec!["ended".to_owned()], || {
         scene.db.rows("SELECT state FROM bmp_sessions WHERE collector_id = 'two'")
     });
@@ -117,7 +118,7 @@ fn a_frozen_owner_writes_nothing_when_it_thaws() {
     let session = scene.router.sessions[0];
     scene.collector(0).signal("CONT");
     // It learns that it has lost the router, closes the session, and the router's next one stands by.
-    eventually("the old session is closed", || scene.router.links[0].as_mut().unwrap().is_gone().then_some(()));
+    eventually("the old session is closed", || scene.router.is_gone_at(0).then_some(()));
     assert_eq!(scene.db.rows("SELECT event_id, ingest_time FROM route_events ORDER BY 1, 2"), events);
     assert_eq!(scene.db.rows("SELECT prefix, updated_at FROM current_routes ORDER BY 1"), routes);
     scene.live(None);
@@ -177,7 +178,7 @@ fn a_session_whose_end_is_not_stored_keeps_no_router() {
     let left = "INSERT INTO bmp_sessions (router_id, collector_id, state, began_at)
                 SELECT router_id, collector_id, 'up', now() - interval '1 hour' FROM router_owner";
     scene.db.client().batch_execute(left).unwrap();
-    scene.router.links[0] = None;
+    scene.router.cut(0);
     scene.live_until("the other one has the router", Some(0), |scene| scene.owner() == "two");
     scene.settle();
     scene.stop();
@@ -186,10 +187,10 @@ fn a_session_whose_end_is_not_stored_keeps_no_router() {
 #[test]
 fn a_session_elsewhere_lets_the_owner_probe_its_own() {
     let mut scene = Scene::new(true);
-    let timer = |scene: &Scene| scene.router.links[0].as_ref().unwrap().keepalive();
+    let timer = |scene: &Scene| scene.router.link(0).keepalive();
     eventually("the usual time", || timer(&scene).filter(|seconds| *seconds > 20.0));
     // The router appears at the other station again: its session here may be dead.
-    scene.router.links[1] = None;
+    scene.router.cut(1);
     scene.connect(1);
     eventually("a probe", || timer(&scene).filter(|seconds| *seconds <= 1.0));
     scene.standby_at(1);
@@ -221,7 +222,7 @@ fn a_stopped_owner_leaves_the_router_at_once() {
     let mut scene = Scene::new(true);
     (0..20).for_each(|_| scene.live(None));
     assert!(scene.collectors[0].take().unwrap().stop().success());
-    scene.router.links[0] = None;
+    scene.router.cut(0);
     scene.taken_by(1, None);
     scene.settle();
     let story = [
@@ -236,7 +237,7 @@ fn a_stopped_owner_leaves_the_router_at_once() {
     scene.live(None);
     scene.standby_at(0);
     assert!(scene.collectors[1].take().unwrap().stop().success());
-    scene.router.links[1] = None;
+    scene.router.cut(1);
     scene.taken_by(0, None);
     scene.settle();
     scene.stop();
@@ -246,7 +247,7 @@ fn a_stopped_owner_leaves_the_router_at_once() {
 fn a_session_lost_at_the_owner_alone_is_taken_over() {
     let mut scene = Scene::new(false);
     (0..20).for_each(|_| scene.live(None));
-    scene.router.links[0] = None;
+    scene.router.cut(0);
     // The way to the owner is cut, for as long as the take-over lasts.
     scene.taken_by(1, Some(0));
     scene.settle();

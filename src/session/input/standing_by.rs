@@ -8,6 +8,9 @@ use super::{Inner, Input, InputProgress, StandbyInput};
 use crate::journal::{Checkpoint, Stream};
 use crate::model::Timestamp;
 
+/// The number of a stream's first segment.
+const FIRST_SEGMENT: u64 = 1;
+
 impl Input {
     /// The session stands by. What was read and what will be is not kept, unless it `is_applied`.
     pub(in crate::session) fn stand_by(&self, is_applied: bool) {
@@ -57,8 +60,7 @@ impl Input {
         Some(InputProgress { heard_until, lag: Duration::from_micros(u64::try_from(micros).unwrap_or(0)), waiting })
     }
 
-    /// The session has taken its router over; everything up to the checkpoint is on the way to the writers. What comes
-    /// after it is in the journal.
+    /// The session is about to take its router over. What comes after the checkpoint is in the journal.
     pub(in crate::session) fn take_over(&self, checkpoint: Checkpoint) {
         let mut inner = self.lock();
         inner.forget_applied();
@@ -84,6 +86,19 @@ impl Input {
                 (inner.stream, inner.journaled) = (Some(stream), inner.read);
             }
             Err(error) => self.journal.note_error(&error),
+        }
+    }
+}
+
+impl Input {
+    /// The session has taken its router over: everything up to this checkpoint is on the way to the writers, and the
+    /// tables have begun. It replaces the one before.
+    pub(in crate::session) fn has_taken_over(&self, checkpoint: Checkpoint) {
+        let mut inner = self.lock();
+        let checkpoint = Checkpoint { octet: inner.taken, ..checkpoint };
+        let begun = inner.stream.as_mut().map(|stream| stream.store_checkpoint(FIRST_SEGMENT, &checkpoint));
+        if let Some(Err(error)) = begun {
+            self.journal.note_error(&error);
         }
     }
 }
