@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
 
+use std::collections::BTreeSet;
+
 use crate::common::bmp::{self, Attributes, Open, Peer};
 use crate::common::ingester::{FakeRouter, Ingester, eventually, eventually_equal};
 use crate::common::pg::TestDb;
-use crate::common::receiver::Receiver;
+use crate::common::receiver::{Receiver, Reply};
 use crate::scene::{callback, told};
 
 const WATCHED: &str = "192.0.2.0/24";
@@ -109,4 +111,53 @@ fn another_collector_evaluates_after_a_kill() {
     eventually_equal(all, || db.rows("SELECT state FROM watch.deliveries ORDER BY id"));
     assert_eq!(receiver.received().len(), 3);
     assert!(second.stop().success());
+}
+
+/// The collector that evaluates and delivers is struck when an incident is opened and its callback has failed once.
+fn struck_before_the_delivery(strike: impl FnOnce(Ingester, &Receiver, &mut Ingester) -> Option<Ingester>) {
+    let receiver = Receiver::start();
+    receiver.answer(Reply::Status(503));
+    let db = watched(&receiver);
+    let mut first = Ingester::start(&db.url(), &[("COLLECTOR_ID", "one")]);
+    first.logged("watch: working for all collectors of this database");
+    first.logged("deliveries: this collector delivers");
+    let mut second = Ingester::start(&db.url(), &[("COLLECTOR_ID", "two")]);
+    let mut router = connect(&second, &db);
+    router.send(&announce(&[WATCHED], 64_511));
+    assert_eq!(events(&receiver, 1), ["opened"]);
+    let first = strike(first, &receiver, &mut second);
+    eventually_equal(vec!["delivered".to_owned()], || db.rows("SELECT state FROM watch.deliveries"));
+    // One incident, one delivery that was tried until it was taken, always with the same key.
+    assert_eq!(db.rows("SELECT count(*) FROM watch.incidents"), ["1"]);
+    let received = receiver.received();
+    let keys: BTreeSet<_> = received.iter().map(|one| one.header("idempotency-key").unwrap().to_owned()).collect();
+    assert_eq!((received.last().map(|one| told(one).1), keys.len()), (Some("opened".to_owned()), 1));
+    let tries = received.len();
+    router.send(&announce(&[WATCHED], 64_496));
+    eventually_equal(vec!["delivered".to_owned(); 2], || db.rows("SELECT state FROM watch.deliveries ORDER BY id"));
+    let after: Vec<String> = receiver.received()[tries..].iter().map(|one| told(one).1).collect();
+    assert_eq!(after, ["closed"]);
+    for collector in first.into_iter().chain([second]) {
+        assert!(collector.stop().success());
+    }
+}
+
+#[test]
+fn an_incident_is_delivered_once_after_a_kill() {
+    struck_before_the_delivery(|first, receiver, second| {
+        first.kill();
+        receiver.answer(Reply::Status(204));
+        second.logged("deliveries: this collector delivers");
+        None
+    });
+}
+
+#[test]
+fn an_incident_is_delivered_once_after_a_freeze() {
+    struck_before_the_delivery(|first, receiver, _| {
+        first.signal("STOP");
+        receiver.answer(Reply::Status(204));
+        first.signal("CONT");
+        Some(first)
+    });
 }
