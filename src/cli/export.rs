@@ -86,7 +86,7 @@ pub(super) fn run(arguments: &ExportArguments, settings: &Settings) -> Result<()
     let mut unsaid = Unsaid::default();
     let done = match from {
         None => {
-            if at.is_some() && selected.table.is_post_policy.is_some() {
+            if at.is_some() && selected.rib.is_post_policy.is_some() {
                 return Err(usage(
                     "--at is for a Loc-RIB: of an Adj-RIB-In only the present is stored whole".to_owned(),
                 ));

@@ -28,8 +28,10 @@ pub struct RouteColumns<'a> {
 }
 
 impl RouteColumns<'_> {
-    /// Returns whether the route has labels or a distinguisher: then its prefix alone does not name it.
-    pub(crate) fn is_labeled(&self) -> bool {
-        self.attrs.as_ref().is_some_and(|attrs| attrs.get("labels").is_some() || attrs.get("rd").is_some())
+    /// Returns the labels of the route, top first; empty where it has none.
+    pub(crate) fn labels(&self) -> Vec<u32> {
+        let all = self.attrs.as_ref().and_then(|attrs| attrs.get("labels")?.as_array());
+        let label = |label: &Value| u32::try_from(label.as_u64()?).ok();
+        all.map(|all| all.iter().filter_map(label).collect()).unwrap_or_default()
     }
 }

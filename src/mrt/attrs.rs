@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use serde_json::{Map, Value};
 
 use super::texts::hex;
+use super::tunnels;
 use crate::model::attrs::code_of;
 
 /// A path attribute to be written.
@@ -20,13 +21,13 @@ pub(crate) const WELL_KNOWN: u8 = 0x40;
 pub(crate) const TRANSITIVE: u8 = 0xc0;
 pub(crate) const NON_TRANSITIVE: u8 = 0x80;
 
-/// Returns the attributes, and the keys that cannot be said: those whose octets are not stored, and those that are no
-/// path attributes. The next hop is the caller's.
+/// Returns the attributes, and the keys that cannot be said: those that are no path attributes. The next hop, the parts of
+/// the NLRI and an ATTR_SET are the caller's.
 pub(crate) fn attributes(attrs: &Map<String, Value>) -> (Vec<Written>, Vec<&str>) {
     let (mut written, mut unsaid) = (Vec::new(), Vec::new());
     for (key, value) in attrs {
         let attribute = match key.as_str() {
-            "link_local_next_hop" => continue,
+            "link_local_next_hop" | "labels" | "rd" | "attr_set" => continue,
             key => code_of(key).or_else(|| key.parse().ok()).and_then(|code| attribute(code, value)),
         };
         match attribute {
@@ -51,7 +52,7 @@ fn attribute(code: u8, value: &Value) -> Option<Written> {
         (26, metric) => (NON_TRANSITIVE, [&[1, 0, 11][..], &metric.as_u64()?.to_be_bytes()].concat()),
         (35, asn) => (TRANSITIVE, number(asn)?.to_be_bytes().to_vec()),
         (code, Value::String(text)) => (flags(code), hex(text)?),
-        (_, Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => return None,
+        (code, value) => (TRANSITIVE, tunnels::octets(code, value)?),
     };
     Some(Written { code, flags, value })
 }

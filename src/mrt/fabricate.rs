@@ -151,6 +151,14 @@ fn open(out: &mut Vec<u8>, asn: u32, bgp_id: Ipv4Addr, peer: &Peer) {
             capabilities.extend([family.safi, 3]);
         }
     }
+    if !peer.label_stacks.is_empty() {
+        // Multiple Labels, without a limit (RFC 8277 section 2.1).
+        capabilities.extend([8, u8::try_from(4 * peer.label_stacks.len()).expect("a peer has few families")]);
+        for family in &peer.label_stacks {
+            capabilities.extend(family.afi.to_be_bytes());
+            capabilities.extend([family.safi, u8::MAX]);
+        }
+    }
     let size = u8::try_from(capabilities.len()).expect("those of 16 families fit");
     let two_octets = u16::try_from(asn).unwrap_or(u16::try_from(Asn::TRANS.0).expect("AS_TRANS has two octets"));
     bgp(out, 1, |out| {

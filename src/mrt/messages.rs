@@ -3,10 +3,11 @@
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::destinations::Destination;
 use super::types::{BGP4MP_ET, ESTABLISHED, IDLE, MESSAGE_AS4, MESSAGE_AS4_ADDPATH, OPEN_CONFIRM, STATE_CHANGE_AS4};
 use super::updates;
-use super::writing::{address, nlri, record, unicast};
-use crate::model::{Prefix, Timestamp};
+use super::writing::{address, record};
+use crate::model::Timestamp;
 
 /// A session of the router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,15 +39,15 @@ pub fn route(
     out: &mut impl Write,
     time: Timestamp,
     session: &BgpSession,
-    (prefix, path_id): (Prefix, Option<u32>),
+    (destination, path_id): (&Destination, Option<u32>),
     change: Change<'_>,
 ) -> io::Result<()> {
-    let family = unicast(prefix.afi());
+    let Destination { family, ref nlri } = *destination;
     let update = match change {
         Change::Announced(attributes) => {
-            updates::update(family, path_id, &nlri(&prefix), attributes).map_err(io::Error::other)?
+            updates::update(family, path_id, nlri, attributes).map_err(io::Error::other)?
         }
-        Change::Withdrawn => updates::withdrawal(family, path_id, &nlri(&prefix)),
+        Change::Withdrawn => updates::withdrawal(family, path_id, nlri),
     };
     let subtype = if path_id.is_some() { MESSAGE_AS4_ADDPATH } else { MESSAGE_AS4 };
     let mut body = header(session);

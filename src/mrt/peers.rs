@@ -32,6 +32,8 @@ pub(crate) struct Peer {
     pub(crate) families: BTreeSet<AfiSafi>,
     /// Those whose routes have path identifiers.
     pub(crate) add_path: BTreeSet<AfiSafi>,
+    /// Those whose routes have several labels.
+    pub(crate) label_stacks: BTreeSet<AfiSafi>,
     pub(crate) is_up: bool,
     /// The families of which entries of a RIB were sent, without the End-of-RIB.
     pub(crate) dumping: BTreeSet<AfiSafi>,
@@ -48,16 +50,19 @@ impl Peer {
             IpAddr::V4(address) => address,
             IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
         };
-        let (families, add_path, dumping) = Default::default();
-        Peer { key, bgp_id, local_address, families, add_path, is_up: false, dumping }
+        let (families, add_path, label_stacks, dumping) = Default::default();
+        Peer { key, bgp_id, local_address, families, add_path, label_stacks, is_up: false, dumping }
     }
 
     /// Notes that it has routes of a family.
-    pub(crate) fn uses(&mut self, family: AfiSafi, has_path_ids: bool) {
+    pub(crate) fn uses(&mut self, family: AfiSafi, has_path_ids: bool, has_label_stacks: bool) {
         if self.families.len() < FAMILIES_MAX || self.families.contains(&family) {
             self.families.insert(family);
             if has_path_ids {
                 self.add_path.insert(family);
+            }
+            if has_label_stacks {
+                self.label_stacks.insert(family);
             }
         }
     }

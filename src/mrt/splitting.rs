@@ -38,8 +38,9 @@ pub(crate) fn attributes(octets: &[u8]) -> impl Iterator<Item = RawAttribute<'_>
     })
 }
 
-/// Returns the families of the NLRI in a BGP message; none if it is no UPDATE or malformed.
-pub(crate) fn families(bgp: &[u8]) -> Vec<AfiSafi> {
+/// Returns the families of the NLRI in a BGP message; none if it is no UPDATE or malformed. With one of an MP_REACH_NLRI
+/// are its NLRI.
+pub(crate) fn families(bgp: &[u8]) -> Vec<(AfiSafi, Option<&[u8]>)> {
     let read = || {
         let body = bgp.get(19..).filter(|_| bgp.get(18) == Some(&2))?;
         let (length, rest) = body.split_first_chunk::<2>()?;
@@ -49,14 +50,32 @@ pub(crate) fn families(bgp: &[u8]) -> Vec<AfiSafi> {
         Some((withdrawn, all, announced))
     };
     let Some((withdrawn, all, announced)) = read() else { return Vec::new() };
-    let plain = (!withdrawn.is_empty() || !announced.is_empty()).then_some(AfiSafi::IPV4_UNICAST);
-    let of_value = |attribute: RawAttribute<'_>| match attribute {
-        RawAttribute { code: MP_REACH | MP_UNREACH, value: [high, low, safi, ..], .. } => {
-            Some(AfiSafi { afi: u16::from_be_bytes([*high, *low]), safi: *safi })
-        }
-        RawAttribute { .. } => None,
+    let plain = (!withdrawn.is_empty() || !announced.is_empty()).then_some((AfiSafi::IPV4_UNICAST, None));
+    plain.into_iter().chain(attributes(all).filter_map(family_of)).collect()
+}
+
+/// Returns the family of an MP_REACH_NLRI or MP_UNREACH_NLRI, and the NLRI of the former (RFC 4760 section 3).
+fn family_of(attribute: RawAttribute<'_>) -> Option<(AfiSafi, Option<&[u8]>)> {
+    let RawAttribute { code: code @ (MP_REACH | MP_UNREACH), value: [high, low, safi, rest @ ..], .. } = attribute
+    else {
+        return None;
     };
-    plain.into_iter().chain(attributes(all).filter_map(of_value)).collect()
+    let nlri = match rest {
+        [length, rest @ ..] if code == MP_REACH => rest.get(usize::from(*length) + 1..),
+        _ => None,
+    };
+    Some((AfiSafi { afi: u16::from_be_bytes([*high, *low]), safi: *safi }, nlri))
+}
+
+/// Returns the NLRI whose lengths are in bits, each from its length on, up to one that runs past the end.
+pub(crate) fn each_nlri(octets: &[u8], has_path_ids: bool) -> impl Iterator<Item = &[u8]> {
+    let mut rest = octets;
+    std::iter::from_fn(move || {
+        let all = rest.get(if has_path_ids { 4 } else { 0 }..)?;
+        let (one, after) = all.split_at_checked(1 + usize::from(*all.first()?).div_ceil(8))?;
+        rest = after;
+        Some(one)
+    })
 }
 
 #[cfg(test)]

@@ -7,12 +7,13 @@ use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::bgp4mp::{Bgp4mp, SessionRecord};
+use super::destinations::has_label_stack;
 use super::fabricate::Router;
 use super::notes::Notes;
 use super::peers::{MrtPeerKey, Peer, Peers};
 use super::records::{Record, Records};
 use super::rib::{IndexedPeer, PeerIndex, RibRecord, TableDump};
-use super::splitting::families;
+use super::splitting::{each_nlri, families};
 use super::types::{BGP4MP, BGP4MP_ET, PEER_INDEX_TABLE, TABLE_DUMP, TABLE_DUMP_V2};
 
 /// The content of a file, in outline.
@@ -67,7 +68,7 @@ impl Survey {
             (TABLE_DUMP, subtype) => {
                 if let Some(Ok(dump)) = TableDump::decode(subtype, record.body) {
                     let key = MrtPeerKey { address: dump.peer, asn: dump.asn, is_router: false };
-                    self.uses(key, |peer| peer.uses(dump.family, false));
+                    self.uses(key, |peer| peer.uses(dump.family, false, false));
                 }
             }
             (BGP4MP | BGP4MP_ET, subtype) => {
@@ -112,9 +113,10 @@ impl Survey {
 
     fn note_rib(&mut self, subtype: u16, body: &[u8]) {
         let Some(Ok(mut rib)) = RibRecord::decode(subtype, body) else { return };
+        let has_label_stack = has_label_stack(rib.family, rib.nlri);
         while let Some(Ok(entry)) = rib.next_entry() {
             if let Some(Some(place)) = self.places.get(usize::from(entry.peer)) {
-                self.peers.at(*place).uses(rib.family, entry.path_id.is_some());
+                self.peers.at(*place).uses(rib.family, entry.path_id.is_some(), has_label_stack);
             }
         }
     }
@@ -130,7 +132,11 @@ impl Survey {
         self.uses(session_key(record), |peer| {
             peer.local_address = local;
             if let SessionRecord::Message { bgp, has_path_ids, .. } = record.event {
-                families(bgp).into_iter().for_each(|family| peer.uses(family, has_path_ids));
+                for (family, nlri) in families(bgp) {
+                    let has_label_stacks = nlri
+                        .is_some_and(|octets| each_nlri(octets, has_path_ids).any(|one| has_label_stack(family, one)));
+                    peer.uses(family, has_path_ids, has_label_stacks);
+                }
             }
         });
     }

@@ -1,12 +1,13 @@
 //! Tables, written as TABLE_DUMP_V2 (RFC 6396 section 4.3, RFC 8050 section 4): a PEER_INDEX_TABLE, then a record per
-//! prefix with the routes of all peers to it.
+//! destination with the routes of all peers to it; of families other than unicast it is a RIB_GENERIC.
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::types::{PEER_INDEX_TABLE, TABLE_DUMP_V2, rib_subtype};
-use super::writing::{address, nlri, record};
-use crate::model::{Prefix, Timestamp};
+use super::destinations::Destination;
+use super::types::{PEER_INDEX_TABLE, TABLE_DUMP_V2, is_generic, rib_subtype};
+use super::writing::{address, record};
+use crate::model::Timestamp;
 
 /// The largest number of entries of a record, and of octets of them: further ones are in a record of their own.
 const ENTRIES_MAX: u16 = u16::MAX;
@@ -27,7 +28,7 @@ pub struct TablePeer {
 #[derive(Clone, Copy, Debug)]
 pub struct TableRoute<'a> {
     /// Where it goes.
-    pub prefix: Prefix,
+    pub destination: &'a Destination,
     /// The place of its peer in the peer table.
     pub peer: u16,
     /// The path identifier; `None` where the family has none.
@@ -38,13 +39,22 @@ pub struct TableRoute<'a> {
     pub attributes: &'a [u8],
 }
 
-/// A table that is being written. Its routes have to come sorted by prefix.
+/// The destination of a record, and its path identifiers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Open {
+    destination: Destination,
+    has_path_ids: bool,
+    /// The path identifier of all entries: RIB_GENERIC_ADDPATH has it in the NLRI (RFC 8050 section 4.2).
+    of_record: Option<u32>,
+}
+
+/// A table that is being written. Its routes have to come sorted by destination.
 pub struct TableWriter<W> {
     out: W,
     time: Timestamp,
     sequence: u32,
-    /// The prefix of the record that is not written yet, and whether its entries have path identifiers.
-    open: Option<(Prefix, bool)>,
+    /// The destination of the record that is not written yet.
+    open: Option<Open>,
     entries: Vec<u8>,
     count: u16,
 }
@@ -83,32 +93,45 @@ impl<W: Write> TableWriter<W> {
     /// # Errors
     /// The file cannot be written.
     pub fn route(&mut self, route: &TableRoute<'_>) -> io::Result<()> {
-        let open = Some((route.prefix, route.path_id.is_some()));
-        if self.open != open || self.count == ENTRIES_MAX || self.entries.len() > ENTRIES_SIZE_MAX {
+        let of_record = route.path_id.filter(|_| is_generic(route.destination.family));
+        let is_open = self.open.as_ref().is_some_and(|open| {
+            open.destination == *route.destination
+                && open.has_path_ids == route.path_id.is_some()
+                && open.of_record == of_record
+        });
+        if !is_open || self.count == ENTRIES_MAX || self.entries.len() > ENTRIES_SIZE_MAX {
             self.close()?;
-            self.open = open;
+            let (destination, has_path_ids) = (route.destination.clone(), route.path_id.is_some());
+            self.open = Some(Open { destination, has_path_ids, of_record });
         }
         let length = u16::try_from(route.attributes.len()).map_err(io::Error::other)?;
         let seconds = u32::try_from(route.originated.unix_micros().div_euclid(1_000_000)).unwrap_or(0);
         self.entries.extend(route.peer.to_be_bytes());
         self.entries.extend(seconds.to_be_bytes());
-        self.entries.extend(route.path_id.map(u32::to_be_bytes).iter().flatten());
+        let of_entry = route.path_id.filter(|_| of_record.is_none());
+        self.entries.extend(of_entry.map(u32::to_be_bytes).iter().flatten());
         self.entries.extend(length.to_be_bytes());
         self.entries.extend(route.attributes);
         self.count += 1;
         Ok(())
     }
 
-    /// Writes the record of a prefix.
+    /// Writes the record of a destination.
     fn close(&mut self) -> io::Result<()> {
-        let Some((prefix, has_path_ids)) = self.open.take() else { return Ok(()) };
+        let Some(Open { destination, has_path_ids, of_record }) = self.open.take() else { return Ok(()) };
+        let Destination { family, nlri } = destination;
         let mut body = self.sequence.to_be_bytes().to_vec();
-        body.extend(nlri(&prefix));
+        if is_generic(family) {
+            body.extend(family.afi.to_be_bytes());
+            body.push(family.safi);
+        }
+        body.extend(of_record.map(u32::to_be_bytes).iter().flatten());
+        body.extend(nlri);
         body.extend(self.count.to_be_bytes());
         body.append(&mut self.entries);
         self.sequence = self.sequence.wrapping_add(1);
         self.count = 0;
-        let subtype = rib_subtype(prefix.address().is_ipv6(), has_path_ids);
+        let subtype = rib_subtype(family, has_path_ids);
         record(&mut self.out, self.time, TABLE_DUMP_V2, subtype, &body)
     }
 

@@ -58,14 +58,21 @@ pub(crate) fn rib_family(subtype: u16) -> Option<(AfiSafi, bool)> {
     })
 }
 
-/// Returns the RIB subtype of unicast routes of a family.
-pub(crate) fn rib_subtype(is_ipv6: bool, has_path_ids: bool) -> u16 {
-    match (is_ipv6, has_path_ids) {
-        (false, false) => 2,
-        (true, false) => 4,
-        (false, true) => 8,
-        (true, true) => 10,
+/// Returns the RIB subtype of a family.
+pub(crate) fn rib_subtype(family: AfiSafi, has_path_ids: bool) -> u16 {
+    match (family, has_path_ids) {
+        (AfiSafi::IPV4_UNICAST, false) => 2,
+        (AfiSafi::IPV6_UNICAST, false) => 4,
+        (AfiSafi::IPV4_UNICAST, true) => 8,
+        (AfiSafi::IPV6_UNICAST, true) => 10,
+        (_, false) => RIB_GENERIC,
+        (_, true) => RIB_GENERIC_ADDPATH,
     }
+}
+
+/// Returns whether the records of a family have it in them.
+pub(crate) fn is_generic(family: AfiSafi) -> bool {
+    matches!(rib_subtype(family, false), RIB_GENERIC)
 }
 
 /// Returns whether these octets begin an MRT record: a type of routing information, a length that is read, and a time

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 
 use super::types::BGP4MP_ET;
-use crate::model::{Afi, AfiSafi, Prefix, Timestamp};
+use crate::model::{Prefix, Timestamp};
 
 /// Writes a record. One of BGP4MP_ET has its microseconds.
 pub(crate) fn record(
@@ -42,12 +42,4 @@ pub(crate) fn nlri(prefix: &Prefix) -> Vec<u8> {
     address(&mut out, prefix.address());
     out.truncate(1 + usize::from(prefix.length()).div_ceil(8));
     out
-}
-
-/// Returns the family of unicast routes.
-pub(crate) fn unicast(afi: Afi) -> AfiSafi {
-    match afi {
-        Afi::Ipv4 => AfiSafi::IPV4_UNICAST,
-        Afi::Ipv6 => AfiSafi::IPV6_UNICAST,
-    }
 }

@@ -22,17 +22,16 @@ pub(crate) struct MrtRouter {
     pub(crate) asn: u32,
 }
 
-/// The table that is exported.
+/// The RIB that is exported.
 #[derive(Clone, Debug)]
-pub(crate) struct MrtTable {
+pub(crate) struct MrtRib {
     pub(crate) router: String,
-    pub(crate) name: String,
     /// Of an Adj-RIB-In: whether it is the view after policy.
     pub(crate) is_post_policy: Option<bool>,
 }
 
 /// A peer of an Adj-RIB-In.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct MrtPeer {
     pub(crate) address: IpAddr,
     pub(crate) asn: u32,
@@ -60,6 +59,8 @@ pub(crate) struct MrtEvent<'a> {
     pub(crate) time: Timestamp,
     /// `None` for the Loc-RIB.
     pub(crate) peer: Option<MrtPeer>,
+    /// The name of the route's table; `None` of a change of state.
+    pub(crate) table: Option<&'a str>,
     pub(crate) kind: MrtEventKind<'a>,
 }
 
@@ -97,15 +98,26 @@ pub(crate) fn router(transaction: &mut Transaction<'_>, router: &str) -> Result<
     Ok(MrtRouter { address: row.and_then(|row| row.get("router_ip")), asn: unsigned(asn.unwrap_or(0)) })
 }
 
+/// Returns the tables that a RIB has or had.
+///
+/// # Errors
+/// When the query fails or takes too long, or the connection is lost.
+pub(crate) fn tables(transaction: &mut Transaction<'_>, rib: &MrtRib) -> Result<Vec<String>> {
+    let parameters: Parameters<'_> = vec![(&rib.router, Type::TEXT), (&rib.is_post_policy, Type::BOOL)];
+    let rows = transaction.query_typed(include_str!("../../sql/statements/mrt_parts.sql"), &parameters)?;
+    Ok(rows.iter().map(|row| row.get("table_name")).collect())
+}
+
 /// Returns the statement about a table, and its parameters: of an Adj-RIB-In, of a Loc-RIB as it was `at` a moment, or
 /// of a Loc-RIB as it is.
 fn of_table<'a>(
-    table: &'a MrtTable,
+    rib: &'a MrtRib,
+    table: &'a String,
     at: &'a Option<SystemTime>,
     [adj_rib_in, at_moment, loc_rib]: [&'static str; 3],
 ) -> (&'static str, Parameters<'a>) {
-    let mut parameters: Parameters<'a> = vec![(&table.router, Type::TEXT), (&table.name, Type::TEXT)];
-    let text = match (&table.is_post_policy, at) {
+    let mut parameters: Parameters<'a> = vec![(&rib.router, Type::TEXT), (table, Type::TEXT)];
+    let text = match (&rib.is_post_policy, at) {
         (Some(is_post_policy), _) => {
             parameters.push((is_post_policy, Type::BOOL));
             adj_rib_in
@@ -125,7 +137,8 @@ fn of_table<'a>(
 /// When the query fails or takes too long, or the connection is lost.
 pub(crate) fn outline(
     transaction: &mut Transaction<'_>,
-    table: &MrtTable,
+    rib: &MrtRib,
+    table: &String,
     at: Option<Timestamp>,
 ) -> Result<MrtOutline> {
     let mut outline = MrtOutline { is_complete: true, ..MrtOutline::default() };
@@ -135,15 +148,15 @@ pub(crate) fn outline(
         include_str!("../../sql/statements/mrt_at_families.sql"),
         include_str!("../../sql/statements/mrt_loc_rib_families.sql"),
     ];
-    let (text, parameters) = of_table(table, &at, texts);
+    let (text, parameters) = of_table(rib, table, &at, texts);
     for row in transaction.query_typed(text, &parameters)? {
-        if at.is_some() && table.is_post_policy.is_none() {
+        if at.is_some() && rib.is_post_policy.is_none() {
             outline.is_complete &= row.get::<_, bool>("is_complete");
         }
         if row.get::<_, bool>("has_path_ids") {
             outline.add_path.push(read_afi(row.get("afi"))?);
         }
-        if table.is_post_policy.is_some() {
+        if rib.is_post_policy.is_some() {
             outline.peers.extend(read_peer(&row));
         }
     }
@@ -157,7 +170,8 @@ pub(crate) fn outline(
 /// When the query fails or takes too long, or the connection is lost.
 pub(crate) fn each_route(
     transaction: &mut Transaction<'_>,
-    table: &MrtTable,
+    rib: &MrtRib,
+    table: &String,
     at: Option<Timestamp>,
     take: &mut dyn FnMut(&MrtRoute<'_>) -> ControlFlow<()>,
 ) -> Result<()> {
@@ -167,7 +181,7 @@ pub(crate) fn each_route(
         include_str!("../../sql/statements/mrt_at.sql"),
         include_str!("../../sql/statements/mrt_loc_rib.sql"),
     ];
-    let (text, parameters) = of_table(table, &at, texts);
+    let (text, parameters) = of_table(rib, table, &at, texts);
     each_row(transaction, text, parameters, &mut |row| {
         let route = MrtRoute {
             peer: read_peer(row),
@@ -188,38 +202,40 @@ pub(crate) fn each_route(
 /// When the query fails or takes too long, or the connection is lost.
 pub(crate) fn down_at_first(
     transaction: &mut Transaction<'_>,
-    table: &MrtTable,
+    rib: &MrtRib,
+    tables: &[String],
     (from, to): (Timestamp, Timestamp),
 ) -> Result<Vec<Option<IpAddr>>> {
     let (from, to) = (system_time(from), system_time(to));
     let parameters: Parameters<'_> = vec![
-        (&table.router, Type::TEXT),
-        (&table.name, Type::TEXT),
+        (&rib.router, Type::TEXT),
+        (&tables, Type::TEXT_ARRAY),
         (&from, Type::TIMESTAMPTZ),
         (&to, Type::TIMESTAMPTZ),
-        (&table.is_post_policy, Type::BOOL),
+        (&rib.is_post_policy, Type::BOOL),
     ];
     let rows = transaction.query_typed(include_str!("../../sql/statements/mrt_first_states.sql"), &parameters)?;
     Ok(rows.iter().map(|row| row.get("peer_address")).collect())
 }
 
-/// Calls `take` with the events of a table within a span of `ingest_time`, until it breaks off.
+/// Calls `take` with the events of tables within a span of `ingest_time`, until it breaks off.
 ///
 /// # Errors
 /// When the query fails or takes too long, or the connection is lost.
 pub(crate) fn each_event(
     transaction: &mut Transaction<'_>,
-    table: &MrtTable,
+    rib: &MrtRib,
+    tables: &[String],
     (from, to): (Timestamp, Timestamp),
     take: &mut dyn FnMut(&MrtEvent<'_>) -> ControlFlow<()>,
 ) -> Result<()> {
     let (from, to) = (system_time(from), system_time(to));
     let parameters: Parameters<'_> = vec![
-        (&table.router, Type::TEXT),
-        (&table.name, Type::TEXT),
+        (&rib.router, Type::TEXT),
+        (&tables, Type::TEXT_ARRAY),
         (&from, Type::TIMESTAMPTZ),
         (&to, Type::TIMESTAMPTZ),
-        (&table.is_post_policy, Type::BOOL),
+        (&rib.is_post_policy, Type::BOOL),
     ];
     let text = include_str!("../../sql/statements/mrt_events.sql");
     each_row(transaction, text, parameters, &mut |row| {
@@ -233,7 +249,7 @@ pub(crate) fn each_event(
             _ => MrtEventKind::Withdrawn { prefix: read_prefix(row)?, path_id: path_id() },
         };
         let time = read_time(row.get::<_, SystemTime>("time"))?;
-        Ok(take(&MrtEvent { time, peer: read_peer(row), kind }))
+        Ok(take(&MrtEvent { time, peer: read_peer(row), table: row.get("table_name"), kind }))
     })
     .map(|_| ())
 }

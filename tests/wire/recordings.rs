@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use rib_ingester::model::{Afi, Prefix, Timestamp};
+use rib_ingester::mrt::destinations::RibPart;
 use rib_ingester::mrt::messages::{self, BgpSession, Change};
 use rib_ingester::mrt::tables::{TablePeer, TableRoute, TableWriter};
 use rib_ingester::wire::bmp::{self, Frame, Message};
@@ -186,21 +187,34 @@ fn validators_files_cut_or_changed_pass_the_check() {
 fn mrt_file() -> Vec<u8> {
     let time = Timestamp::from_unix_micros(1_700_000_000_123_456);
     let prefix = |octets: &[u8], length| Prefix::new(Afi::Ipv4, octets, length).unwrap();
-    let (wide, narrow) = (prefix(&[198, 51, 100], 24), prefix(&[203, 0, 113, 128], 25));
+    let of = |part: RibPart, prefix: Prefix, labels: &[u32]| part.announced(&prefix, labels).unwrap();
+    let wide = of(RibPart::Unicast, prefix(&[198, 51, 100], 24), &[]);
+    let narrow = of(RibPart::Unicast, prefix(&[203, 0, 113, 128], 25), &[]);
+    let labeled = of(RibPart::Labeled, prefix(&[198, 51, 100], 24), &[5, 6]);
+    let vpn = of(RibPart::Vpn("0:64500:1".parse().unwrap()), prefix(&[198, 51, 100], 24), &[5]);
     let address = |last| IpAddr::from([203, 0, 113, last]);
     let peer = |last| TablePeer { bgp_id: [203, 0, 113, last].into(), address: address(last), asn: 65_536 };
     let attributes = [0x40, 1, 1, 0, 0x40, 2, 6, 2, 1, 0, 1, 0, 0, 0x40, 3, 4, 203, 0, 113, 1];
-    let route = |prefix, peer, path_id| TableRoute { prefix, peer, path_id, originated: time, attributes: &attributes };
+    let route = |destination, peer, path_id| TableRoute {
+        destination,
+        peer,
+        path_id,
+        originated: time,
+        attributes: &attributes,
+    };
     let collector = [192, 0, 2, 1].into();
     let mut table = TableWriter::begin(Vec::new(), time, collector, "global", &[peer(1), peer(2)]).unwrap();
-    for route in [route(wide, 0, Some(1)), route(wide, 1, Some(2)), route(narrow, 1, None)] {
-        table.route(&route).unwrap();
+    let labeled_routes = [route(&labeled, 0, None), route(&vpn, 0, Some(1)), route(&vpn, 1, Some(1))];
+    let routes = [route(&wide, 0, Some(1)), route(&wide, 1, Some(2)), route(&narrow, 1, None)];
+    for route in routes.iter().chain(&labeled_routes) {
+        table.route(route).unwrap();
     }
     let mut file = table.finish().unwrap();
     let session = BgpSession { peer: address(1), peer_asn: 65_536, local: address(2), local_asn: 64_500 };
     messages::state(&mut file, time, &session, true).unwrap();
-    messages::route(&mut file, time, &session, (wide, Some(7)), Change::Announced(&attributes)).unwrap();
-    messages::route(&mut file, time, &session, (narrow, None), Change::Withdrawn).unwrap();
+    messages::route(&mut file, time, &session, (&wide, Some(7)), Change::Announced(&attributes)).unwrap();
+    messages::route(&mut file, time, &session, (&labeled, None), Change::Announced(&attributes)).unwrap();
+    messages::route(&mut file, time, &session, (&narrow, None), Change::Withdrawn).unwrap();
     messages::state(&mut file, time, &session, false).unwrap();
     file
 }

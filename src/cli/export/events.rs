@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::output::Output;
-use super::selection::Selected;
+use super::selection::{Selected, part_of};
 use super::unsaid::Unsaid;
 use crate::cli::command::{CommandError, counted};
 use crate::model::Timestamp;
@@ -80,10 +80,10 @@ pub(super) fn write(
     files: &mut Files,
     unsaid: &mut Unsaid,
 ) -> Result<String, CommandError> {
-    let down = down_at_first(transaction, &selected.table, span)?.into_iter().collect();
+    let down = down_at_first(transaction, &selected.rib, &selected.tables, span)?.into_iter().collect();
     let mut writer = Writer { selected, files, unsaid, down, changes: 0, states: 0 };
     let mut failure = None;
-    each_event(transaction, &selected.table, span, &mut |event| match writer.event(event) {
+    each_event(transaction, &selected.rib, &selected.tables, span, &mut |event| match writer.event(event) {
         Ok(()) => ControlFlow::Continue(()),
         Err(error) => {
             failure = Some(error);
@@ -109,22 +109,24 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn event(&mut self, event: &MrtEvent<'_>) -> Result<(), CommandError> {
-        let (nlri, attributes) = match &event.kind {
+        let part = part_of(event.table.unwrap_or_default()).1;
+        let (destination, path_id, attributes) = match &event.kind {
             MrtEventKind::Up => return self.state(event, true),
             MrtEventKind::Down => return self.state(event, false),
             MrtEventKind::Announced { prefix, path_id, columns } => {
-                let Some(attributes) = self.unsaid.encode(prefix.afi(), columns) else { return Ok(()) };
+                let Some((destination, attributes)) = self.unsaid.encode(part, prefix, columns) else { return Ok(()) };
                 // That the peer is up is stored after its first routes.
                 self.state(event, true)?;
-                ((*prefix, *path_id), Some(attributes))
+                (destination, *path_id, Some(attributes))
             }
-            MrtEventKind::Withdrawn { prefix, path_id } => ((*prefix, *path_id), None),
+            MrtEventKind::Withdrawn { prefix, path_id } => (part.withdrawn(prefix), *path_id, None),
         };
         let session = self.session(event);
         let output = self.files.reach(event.time.unix_micros())?;
         let change = attributes.as_deref().map_or(Change::Withdrawn, Change::Announced);
         self.changes += 1;
-        route(output.writer(), event.time, &session, nlri, change).map_err(|error| output.failed(&error))
+        route(output.writer(), event.time, &session, (&destination, path_id), change)
+            .map_err(|error| output.failed(&error))
     }
 
     /// Writes a state of the peer if it is another one: a peer that goes down has a row for each table.

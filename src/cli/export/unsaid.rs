@@ -1,10 +1,11 @@
-//! The parts of routes that MRT has no place for, or whose octets are not stored.
+//! The parts of routes that MRT has no place for.
 
 use std::collections::BTreeMap;
 
 use crate::cli::command::{counted, say};
-use crate::model::{Afi, RouteColumns};
+use crate::model::{Prefix, RouteColumns};
 use crate::mrt::attributes::encode;
+use crate::mrt::destinations::{Destination, RibPart};
 
 /// The longest attributes that are written, octets: an UPDATE has room for them.
 const ATTRIBUTES_MAX: usize = 64_000;
@@ -17,13 +18,18 @@ pub(super) struct Unsaid {
 }
 
 impl Unsaid {
-    /// Encodes the attributes of a route; `None` if it cannot be written at all.
-    pub(super) fn encode(&mut self, afi: Afi, columns: &RouteColumns<'_>) -> Option<Vec<u8>> {
-        if columns.is_labeled() {
-            *self.left_out.entry("labeled or VPN").or_default() += 1;
+    /// Encodes the destination and the attributes of a route; `None` if it cannot be written at all.
+    pub(super) fn encode(
+        &mut self,
+        part: RibPart,
+        prefix: &Prefix,
+        columns: &RouteColumns<'_>,
+    ) -> Option<(Destination, Vec<u8>)> {
+        let Some(destination) = part.announced(prefix, &columns.labels()) else {
+            *self.left_out.entry("without labels, or with more than NLRI have").or_default() += 1;
             return None;
-        }
-        let encoded = encode(afi, columns);
+        };
+        let encoded = encode(part.family(prefix.afi()), columns);
         if encoded.octets.len() > ATTRIBUTES_MAX {
             *self.left_out.entry("attributes of more than 64,000 octets").or_default() += 1;
             return None;
@@ -31,7 +37,7 @@ impl Unsaid {
         for key in encoded.unsaid {
             *self.parts.entry(key).or_default() += 1;
         }
-        Some(encoded.octets)
+        Some((destination, encoded.octets))
     }
 
     /// Says what is not in the file.
