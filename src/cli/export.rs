@@ -46,7 +46,7 @@ enum Format {
 pub(crate) struct MrtArguments {
     #[command(flatten)]
     table: TableArguments,
-    /// The Loc-RIB as it was then; with a time zone, as '2026-11-26 01:00 Europe/Berlin'. Unset: as it is
+    /// The table as it was then; with a time zone, as '2026-11-26 01:00 Europe/Berlin'. Unset: as it is
     #[arg(long, value_name = "TIME", conflicts_with = "events")]
     at: Option<String>,
     /// Write changes instead of the table
@@ -86,11 +86,6 @@ pub(super) fn run(arguments: &ExportArguments, settings: &Settings) -> Result<()
     let mut unsaid = Unsaid::default();
     let done = match from {
         None => {
-            if at.is_some() && selected.rib.is_post_policy.is_some() {
-                return Err(usage(
-                    "--at is for a Loc-RIB: of an Adj-RIB-In only the present is stored whole".to_owned(),
-                ));
-            }
             let time = at.unwrap_or(now);
             let path = named(&arguments.file, "rib", time);
             let mut output = Output::create(&path)?;

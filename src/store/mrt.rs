@@ -108,25 +108,45 @@ pub(crate) fn tables(transaction: &mut Transaction<'_>, rib: &MrtRib) -> Result<
     Ok(rows.iter().map(|row| row.get("table_name")).collect())
 }
 
-/// Returns the statement about a table, and its parameters: of an Adj-RIB-In, of a Loc-RIB as it was `at` a moment, or
-/// of a Loc-RIB as it is.
+/// A table of the RIB.
+#[derive(Clone, Debug)]
+pub(crate) struct MrtTable {
+    pub(crate) name: String,
+    /// The name of the unicast table beside it.
+    pub(crate) unicast: String,
+}
+
+/// The statements about a table: as it is, and as it was at a moment.
+struct Texts {
+    adj_rib_in: &'static str,
+    adj_rib_in_at: &'static str,
+    loc_rib: &'static str,
+    loc_rib_at: &'static str,
+}
+
+/// Returns the statement about a table, as it is or as it was `at` a moment, and its parameters.
 fn of_table<'a>(
     rib: &'a MrtRib,
-    table: &'a String,
+    table: &'a MrtTable,
     at: &'a Option<SystemTime>,
-    [adj_rib_in, at_moment, loc_rib]: [&'static str; 3],
+    texts: &Texts,
 ) -> (&'static str, Parameters<'a>) {
-    let mut parameters: Parameters<'a> = vec![(&rib.router, Type::TEXT), (table, Type::TEXT)];
+    let mut parameters: Parameters<'a> = vec![(&rib.router, Type::TEXT), (&table.name, Type::TEXT)];
     let text = match (&rib.is_post_policy, at) {
-        (Some(is_post_policy), _) => {
+        (Some(is_post_policy), None) => {
             parameters.push((is_post_policy, Type::BOOL));
-            adj_rib_in
+            texts.adj_rib_in
+        }
+        (Some(is_post_policy), Some(at)) => {
+            parameters.push((is_post_policy, Type::BOOL));
+            parameters.extend([(at as _, Type::TIMESTAMPTZ), (&table.unicast as _, Type::TEXT)]);
+            texts.adj_rib_in_at
         }
         (None, Some(at)) => {
             parameters.push((at, Type::TIMESTAMPTZ));
-            at_moment
+            texts.loc_rib_at
         }
-        (None, None) => loc_rib,
+        (None, None) => texts.loc_rib,
     };
     (text, parameters)
 }
@@ -138,19 +158,20 @@ fn of_table<'a>(
 pub(crate) fn outline(
     transaction: &mut Transaction<'_>,
     rib: &MrtRib,
-    table: &String,
+    table: &MrtTable,
     at: Option<Timestamp>,
 ) -> Result<MrtOutline> {
     let mut outline = MrtOutline { is_complete: true, ..MrtOutline::default() };
     let at = at.map(system_time);
-    let texts = [
-        include_str!("../../sql/statements/mrt_adj_rib_in_peers.sql"),
-        include_str!("../../sql/statements/mrt_at_families.sql"),
-        include_str!("../../sql/statements/mrt_loc_rib_families.sql"),
-    ];
-    let (text, parameters) = of_table(rib, table, &at, texts);
+    let texts = Texts {
+        adj_rib_in: include_str!("../../sql/statements/mrt_adj_rib_in_peers.sql"),
+        adj_rib_in_at: include_str!("../../sql/statements/mrt_adj_rib_in_at_peers.sql"),
+        loc_rib: include_str!("../../sql/statements/mrt_loc_rib_families.sql"),
+        loc_rib_at: include_str!("../../sql/statements/mrt_at_families.sql"),
+    };
+    let (text, parameters) = of_table(rib, table, &at, &texts);
     for row in transaction.query_typed(text, &parameters)? {
-        if at.is_some() && rib.is_post_policy.is_none() {
+        if at.is_some() {
             outline.is_complete &= row.get::<_, bool>("is_complete");
         }
         if row.get::<_, bool>("has_path_ids") {
@@ -171,17 +192,18 @@ pub(crate) fn outline(
 pub(crate) fn each_route(
     transaction: &mut Transaction<'_>,
     rib: &MrtRib,
-    table: &String,
+    table: &MrtTable,
     at: Option<Timestamp>,
     take: &mut dyn FnMut(&MrtRoute<'_>) -> ControlFlow<()>,
 ) -> Result<()> {
     let at = at.map(system_time);
-    let texts = [
-        include_str!("../../sql/statements/mrt_adj_rib_in.sql"),
-        include_str!("../../sql/statements/mrt_at.sql"),
-        include_str!("../../sql/statements/mrt_loc_rib.sql"),
-    ];
-    let (text, parameters) = of_table(rib, table, &at, texts);
+    let texts = Texts {
+        adj_rib_in: include_str!("../../sql/statements/mrt_adj_rib_in.sql"),
+        adj_rib_in_at: include_str!("../../sql/statements/mrt_adj_rib_in_at.sql"),
+        loc_rib: include_str!("../../sql/statements/mrt_loc_rib.sql"),
+        loc_rib_at: include_str!("../../sql/statements/mrt_at.sql"),
+    };
+    let (text, parameters) = of_table(rib, table, &at, &texts);
     each_row(transaction, text, parameters, &mut |row| {
         let route = MrtRoute {
             peer: read_peer(row),

@@ -16,6 +16,7 @@ mod forget;
 mod incidents;
 mod layout;
 mod mrt;
+mod mrt_at;
 mod mrt_parts;
 mod replay;
 mod serve;

@@ -317,7 +317,6 @@ fn files_are_split(url: &str, folder: &Folder) {
     for (more, why) in [
         (&["--events", "--from", &from, "--split", "90s", &split][..], "--split: names of files are to the minute"),
         (&["--events", "--from", &from, "--split", "1m", "no-folder"], "--split writes into a folder"),
-        (&["--rib", "adj-rib-in", "--at", &from, "-"], "--at is for a Loc-RIB"),
         (&["--policy", "pre", "-"], "--policy is for an Adj-RIB-In"),
     ] {
         let output = export(more);

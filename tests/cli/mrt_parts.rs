@@ -19,7 +19,7 @@ const RD_7: [u8; 8] = [0, 0, 0xfd, 0xe8, 0, 0, 0, 7];
 const RD_8: [u8; 8] = [0, 1, 192, 0, 2, 1, 0, 8];
 
 /// NLRI with labels (RFC 8277 section 2), a distinguisher or none, and a path identifier or none.
-fn labeled(prefix: &str, labels: &[u32], rd: &[u8], path_id: Option<u32>) -> Vec<u8> {
+pub(crate) fn labeled(prefix: &str, labels: &[u32], rd: &[u8], path_id: Option<u32>) -> Vec<u8> {
     let plain = bmp::nlri(prefix, None);
     let mut stack: Vec<u8> = labels.iter().flat_map(|label| (label << 4).to_be_bytes().into_iter().skip(1)).collect();
     *stack.last_mut().unwrap() |= 1;
@@ -35,7 +35,7 @@ fn labeled(prefix: &str, labels: &[u32], rd: &[u8], path_id: Option<u32>) -> Vec
 }
 
 /// The UPDATE that announces NLRI of a family.
-fn announce(med: u32, (afi, safi): (u16, u8), next_hop: &[u8], nlri: &[u8]) -> Vec<u8> {
+pub(crate) fn announce(med: u32, (afi, safi): (u16, u8), next_hop: &[u8], nlri: &[u8]) -> Vec<u8> {
     let length = u8::try_from(next_hop.len()).unwrap();
     let reach = [&afi.to_be_bytes()[..], &[safi, length], next_hop, &[0], nlri].concat();
     let attributes =
@@ -44,7 +44,7 @@ fn announce(med: u32, (afi, safi): (u16, u8), next_hop: &[u8], nlri: &[u8]) -> V
 }
 
 /// The UPDATE that withdraws NLRI of a family.
-fn withdraw((afi, safi): (u16, u8), nlri: &[u8]) -> Vec<u8> {
+pub(crate) fn withdraw((afi, safi): (u16, u8), nlri: &[u8]) -> Vec<u8> {
     bmp::update(&[], &attribute(0x80, 15, &[&afi.to_be_bytes()[..], &[safi], nlri].concat()), &[])
 }
 

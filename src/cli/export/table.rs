@@ -12,7 +12,7 @@ use crate::model::{Afi, Timestamp};
 use crate::mrt::destinations::RibPart;
 use crate::mrt::tables::{TablePeer, TableRoute, TableWriter};
 use crate::store::Transaction;
-use crate::store::mrt::{MrtPeer, MrtRoute, each_route, outline};
+use crate::store::mrt::{MrtPeer, MrtRoute, MrtTable, each_route, outline};
 
 /// Writes the table as it is, or as it was `at` a moment. Returns the number of routes and of peers, in words.
 pub(super) fn write(
@@ -24,10 +24,15 @@ pub(super) fn write(
     unsaid: &mut Unsaid,
 ) -> Result<String, CommandError> {
     let (mut add_path, mut peers) = (Vec::new(), BTreeSet::new());
-    for table in &selected.tables {
+    let of_rib = |name: &String| MrtTable { name: name.clone(), unicast: part_of(name).0.to_owned() };
+    let tables: Vec<MrtTable> = selected.tables.iter().map(of_rib).collect();
+    for table in &tables {
         let outline = outline(transaction, &selected.rib, table, at)?;
         if !outline.is_complete {
-            say(format_args!("the history does not tell all of table {table} at that time: routes may be missing"));
+            say(format_args!(
+                "the history does not tell all of table {} at that time: routes may be missing",
+                table.name
+            ));
         }
         add_path.push(outline.add_path);
         peers.extend(outline.peers);
@@ -48,8 +53,8 @@ pub(super) fn write(
     };
     let mut dump = Dump { writer, unsaid, places, itself, count: 0, failure: None };
     let mut read = Ok(());
-    for (table, add_path) in selected.tables.iter().zip(&add_path) {
-        let part = part_of(table).1;
+    for (table, add_path) in tables.iter().zip(&add_path) {
+        let part = part_of(&table.name).1;
         read = each_route(transaction, &selected.rib, table, at, &mut |route| dump.route(part, add_path, route));
         if read.is_err() || dump.failure.is_some() {
             break;
