@@ -149,7 +149,7 @@ settings! {
         "comma-separated list of `loc-rib`, `adj-rib-in-pre`, `adj-rib-in-post`, `adj-rib-out-pre`, `adj-rib-out-post`, and of `CIDR=view+view` for the routers of a network",
         "which RIBs are stored; with `adj-rib-in-post` alone, pre-policy routes are stored for peers that send no post-policy ones. In a list the longest matching CIDR of the source address decides";
     stored_families: Vec<OtherFamily> = "STORED_FAMILIES", Unset, value::list(value::other_families), Present,
-        "comma-separated list of `evpn`, `flowspec`, `bgp-ls`, `sr-policy`, `rtc`, `mvpn`",
+        "comma-separated list of `evpn`, `flowspec`, `bgp-ls`, `sr-policy`, `rtc`, `mvpn`, `bgp-ls-spf`, `vpls`",
         "families whose NLRI are not prefixes and are stored in `nlri_routes`, of the RIBs that are stored; unset: none";
     collector_id: String = "COLLECTOR_ID", HostName, value::required(value::identifier), Present,
         "1 to 255 printable characters without spaces",

@@ -87,6 +87,10 @@ pub enum OtherFamily {
     Rtc,
     /// Multicast VPN (RFC 6514): SAFI 5.
     Mvpn,
+    /// Link state for shortest paths (RFC 9815): AFI 16388, SAFI 80.
+    BgpLsSpf,
+    /// Virtual private LAN service (RFC 4761, RFC 6074): AFI 25, SAFI 65.
+    Vpls,
 }
 
 /// A set of other families: those whose NLRI are stored.
@@ -109,13 +113,15 @@ impl FromIterator<OtherFamily> for StoredFamilies {
 
 impl OtherFamily {
     /// Every one.
-    pub const ALL: [OtherFamily; 6] = [
+    pub const ALL: [OtherFamily; 8] = [
         OtherFamily::Evpn,
         OtherFamily::FlowSpec,
         OtherFamily::BgpLs,
         OtherFamily::SrPolicy,
         OtherFamily::Rtc,
         OtherFamily::Mvpn,
+        OtherFamily::BgpLsSpf,
+        OtherFamily::Vpls,
     ];
 
     fn bit(self) -> u8 {
@@ -131,6 +137,8 @@ impl OtherFamily {
             (1 | 2, 73) => OtherFamily::SrPolicy,
             (1, 132) => OtherFamily::Rtc,
             (1 | 2, 5) => OtherFamily::Mvpn,
+            (16_388, 80) => OtherFamily::BgpLsSpf,
+            (25, 65) => OtherFamily::Vpls,
             _ => return None,
         })
     }
@@ -144,6 +152,8 @@ impl OtherFamily {
             OtherFamily::SrPolicy => "sr-policy",
             OtherFamily::Rtc => "rtc",
             OtherFamily::Mvpn => "mvpn",
+            OtherFamily::BgpLsSpf => "bgp-ls-spf",
+            OtherFamily::Vpls => "vpls",
         }
     }
 }

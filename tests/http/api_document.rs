@@ -260,7 +260,7 @@ fn check_other_families(ingester: &mut Ingester) {
         ask(&format!("/nlri/history?router=edge1&limit=2&contains=mac&next={}", past["next"].as_str().unwrap()));
     assert_eq!((rest["rows"].as_array().unwrap().len(), &rest["next"]), (1, &Value::Null));
     assert_eq!(ask("/nlri/history?router=edge1&to=2026-01-01T00:00:00Z").1["rows"], json!([]));
-    assert_eq!((ask("/nlri/history").0, ask("/nlri?family=vpls").0, ask("/nlri?router=nobody").0), (400, 400, 400));
+    assert_eq!((ask("/nlri/history").0, ask("/nlri?family=unicast").0, ask("/nlri?router=nobody").0), (400, 400, 400));
 }
 
 /// The history of a prefix is complete where that of all tables is, those of peers too.

@@ -8,7 +8,7 @@ use crate::common::pg::TestDb;
 use crate::common::server::Folder;
 
 pub(crate) const ROUTER: &str = "10.255.0.1";
-pub(crate) const ALL: (&str, &str) = ("STORED_FAMILIES", "evpn,flowspec,bgp-ls,sr-policy,rtc,mvpn");
+pub(crate) const ALL: (&str, &str) = ("STORED_FAMILIES", "evpn,flowspec,bgp-ls,sr-policy,rtc,mvpn,bgp-ls-spf,vpls");
 const RD: &str = "0000fde800000001";
 
 pub(crate) type Family = (u16, u8);
@@ -109,12 +109,14 @@ fn each_family_of_the_setting_is_stored() {
     let ingester = Ingester::start(&db.url(), &[ALL]);
     let mut router = ingester.connect();
     greet(&mut router);
-    let all: [(Family, &str); 6] = [
+    let all: [(Family, &str); 8] = [
         ((1, 133), "03 03 81 06"),
         ((2, 133), "03 03 81 06"),
         ((16_388, 71), "0001 0011 02 0000000000000000 0100 0004 0203 0000"),
         ((1, 73), "60 00000001 00000064 c0000201"),
         ((1, 5), &format!("02 0c {RD} 0000fde8")),
+        ((16_388, 80), "0001 0011 07 0000000000000000 0100 0004 0204 0000"),
+        ((25, 65), &format!("0011 {RD} 0003 0001 0008 186a01")),
         // A type that is not known.
         (EVPN, "c8 02 0102"),
     ];
@@ -122,12 +124,14 @@ fn each_family_of_the_setting_is_stored() {
         announce(&mut router, loc_rib(), family, &octets(field));
     }
     let want = [
+        "bgp-ls-spf:1:protocol_id=7:identifier=0:local_node=(516=)",
         "bgp-ls:1:protocol_id=2:identifier=0:local_node=(igp_router_id=)",
         "evpn:200:0102",
         "flowspec:4:Proto:=6",
         "flowspec:6:Proto:=6",
         "mvpn:4:2:rd=0:65000:1:source_as=65000",
         "sr-policy:4:distinguisher=1:color=100:endpoint=192.0.2.1",
+        "vpls:label_block:rd=0:65000:1:ve_id=3:ve_block_offset=1",
     ];
     eventually_equal(want.map(str::to_owned).to_vec(), || db.rows("SELECT nlri_key FROM nlri_routes ORDER BY 1"));
     assert!(ingester.stop().success());

@@ -10,3 +10,4 @@ mod properties;
 mod recordings;
 mod roundtrip;
 mod texts;
+mod vpls_and_spf;

@@ -11,7 +11,7 @@ use crate::recordings::checks::nlri as checks;
 type Family = (u16, u8);
 
 const EVPN: Family = (25, 70);
-const RD: &str = "0000fde800000001";
+pub(crate) const RD: &str = "0000fde800000001";
 const ESI: &str = "00112233445566778899";
 
 fn octets(hex: &str) -> Vec<u8> {
@@ -38,13 +38,13 @@ fn line(add_path: &[Family], attributes: &[u8]) -> Value {
     line
 }
 
-fn announced(family: Family, field: &str) -> Vec<Value> {
+pub(crate) fn announced(family: Family, field: &str) -> Vec<Value> {
     let origin = attribute(0x40, 1, &[0]);
     line(&[], &[origin, mp(14, family, &octets(field))].concat())["announced"].as_array().unwrap().clone()
 }
 
 /// One NLRI, announced and withdrawn: the same fields and key.
-fn check(family: Family, field: &str, nlri: &Value, key: &str) {
+pub(crate) fn check(family: Family, field: &str, nlri: &Value, key: &str) {
     let all = announced(family, field);
     let hex = field.replace(' ', "");
     let want = json!([{
@@ -56,7 +56,7 @@ fn check(family: Family, field: &str, nlri: &Value, key: &str) {
 }
 
 /// The error of the only NLRI of a field, by its distance from the beginning of the field.
-fn check_malformed(family: Family, field: &str, at: u64, message: &str) {
+pub(crate) fn check_malformed(family: Family, field: &str, at: u64, message: &str) {
     let all = announced(family, field);
     assert_eq!(all.len(), 1, "{all:?}");
     // The field is the end of its message.
@@ -482,9 +482,8 @@ fn a_pattern_with_the_skipped_bits_is_read() {
 /// Families that are not decoded stay hex.
 #[test]
 fn families_that_are_not_decoded_are_hex() {
-    let all = announced((25, 65), "0011 0000fdf90000006800010001 0008c35001");
-    let want =
-        json!([{ "afi": 25, "safi": 65, "next_hop": "192.0.2.1", "hex": "00110000fdf900000068000100010008c35001" }]);
+    let all = announced((1, 66), "60 0000fdf900000068 c0000201 e8010101");
+    let want = json!([{ "afi": 1, "safi": 66, "next_hop": "192.0.2.1", "hex": "600000fdf900000068c0000201e8010101" }]);
     assert_eq!(Value::Array(all), want);
 }
 

@@ -10,6 +10,7 @@ mod mvpn;
 pub mod opaque;
 mod rtc;
 mod sr_policy;
+mod vpls;
 
 use self::opaque::OpaqueNlri;
 use super::add_path::AddPath;

@@ -9,7 +9,7 @@ use rib_ingester::wire::bgp::nlri::opaque::OpaqueNlri;
 use rib_ingester::wire::reader::Reader;
 
 /// The families that are decoded.
-pub const FAMILIES: [(u16, u8); 12] = [
+pub const FAMILIES: [(u16, u8); 14] = [
     (25, 70),
     (1, 133),
     (2, 133),
@@ -22,6 +22,8 @@ pub const FAMILIES: [(u16, u8); 12] = [
     (1, 132),
     (1, 5),
     (2, 5),
+    (16_388, 80),
+    (25, 65),
 ];
 
 /// The longest key.

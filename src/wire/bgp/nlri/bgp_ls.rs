@@ -1,4 +1,5 @@
-//! NLRI of BGP-LS (RFC 9552 section 5.2): nodes, links, prefixes, and SRv6 SIDs (RFC 9514 section 6).
+//! NLRI of BGP-LS (RFC 9552 section 5.2): nodes, links, prefixes, and SRv6 SIDs (RFC 9514 section 6); and those of BGP-LS
+//! SPF, which are encoded the same (RFC 9815 section 5.1).
 //!
 //! All TLVs are part of the key. Their order is not checked: an unordered NLRI is malformed for a router that propagates
 //! it (RFC 9552 section 5.1), and the router that reports it did not think so.
@@ -8,7 +9,7 @@ use std::net::Ipv4Addr;
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{Fields, Framed, Scope, rd};
+use super::fields::{Fields, Framed, rd};
 use crate::model::write_text::hex;
 use crate::model::{Afi, Prefix};
 use crate::wire::DecodeError;
@@ -18,6 +19,10 @@ use crate::wire::reader::Reader;
 const LOCAL_NODE: u16 = 256;
 const REMOTE_NODE: u16 = 257;
 
+/// The TLV that says which addresses an unnumbered link has: 1 IPv4, 2 IPv6. In BGP-LS SPF an NLRI with a reserved value
+/// or another length is malformed (RFC 9815 sections 5.2.2.1 and 7.1).
+const ADDRESS_FAMILY: u16 = 1185;
+
 /// The types of NLRI.
 const NODE: u16 = 1;
 const LINK: u16 = 2;
@@ -25,26 +30,41 @@ const IPV4_PREFIX: u16 = 3;
 const IPV6_PREFIX: u16 = 4;
 const SRV6_SID: u16 = 6;
 
+/// The families that are encoded so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LinkState {
+    /// SAFI 71.
+    Global,
+    /// SAFI 72, with a distinguisher.
+    Vpn,
+    /// SAFI 80 (RFC 9815).
+    Spf,
+}
+
 /// Reads one NLRI: type, length in octets, a distinguisher for VPNs, descriptors.
-pub(super) fn read(reader: &mut Reader<'_>, scope: Scope) -> Framed {
+pub(super) fn read(reader: &mut Reader<'_>, of: LinkState) -> Framed {
     let nlri_type = reader.u16("BGP-LS NLRI type")?;
     let length = usize::from(reader.u16("BGP-LS NLRI length")?);
     let body = reader.sub(length, "BGP-LS NLRI")?;
-    Ok(nlri(nlri_type, body, scope))
+    Ok(nlri(nlri_type, body, of))
 }
 
-fn nlri(nlri_type: u16, mut body: Reader<'_>, scope: Scope) -> Result<Fields, DecodeError> {
+fn nlri(nlri_type: u16, mut body: Reader<'_>, of: LinkState) -> Result<Fields, DecodeError> {
+    let family = match of {
+        LinkState::Global | LinkState::Vpn => "bgp-ls",
+        LinkState::Spf => "bgp-ls-spf",
+    };
     let name = match nlri_type {
         NODE => "node",
         LINK => "link",
         IPV4_PREFIX => "ipv4_prefix",
         IPV6_PREFIX => "ipv6_prefix",
         SRV6_SID => "srv6_sid",
-        _ => return Ok(Fields::unknown("bgp-ls", nlri_type, body.rest())),
+        _ => return Ok(Fields::unknown(family, nlri_type, body.rest())),
     };
-    let mut fields = Fields::new("bgp-ls");
+    let mut fields = Fields::new(family);
     fields.add_type(nlri_type, name);
-    if scope == Scope::Vpn {
+    if of == LinkState::Vpn {
         rd(&mut fields, &mut body)?;
     }
     let protocol = body.u8("Protocol-ID")?;
@@ -53,6 +73,12 @@ fn nlri(nlri_type: u16, mut body: Reader<'_>, scope: Scope) -> Result<Fields, De
         fields.add("protocol", name);
     }
     fields.add_to_key("identifier", body.u64("Identifier")?);
+    descriptors(&mut fields, body, nlri_type, of)?;
+    Ok(fields)
+}
+
+/// Reads the descriptors of a node, link, prefix or SID.
+fn descriptors(fields: &mut Fields, mut body: Reader<'_>, nlri_type: u16, of: LinkState) -> Result<(), DecodeError> {
     let mut others = Vec::new();
     while !body.is_empty() {
         let (kind, mut value) = tlv(&mut body)?;
@@ -65,7 +91,12 @@ fn nlri(nlri_type: u16, mut body: Reader<'_>, scope: Scope) -> Result<Fields, De
             fields.add(name, node.object);
             continue;
         }
+        let at = value.offset();
         let value = value.rest();
+        if of == LinkState::Spf && kind == ADDRESS_FAMILY && !matches!(value, [1..=254]) {
+            let why = format!("{} is no address family", hex(value));
+            return Err(DecodeError::new(at, "Address Family Link Descriptor", why));
+        }
         match descriptor(kind, value, nlri_type) {
             Some(all) if all.iter().all(|(name, _)| !fields.has(name)) => {
                 all.into_iter().for_each(|(name, value)| fields.add_to_key(name, value));
@@ -79,7 +110,7 @@ fn nlri(nlri_type: u16, mut body: Reader<'_>, scope: Scope) -> Result<Fields, De
     if !others.is_empty() {
         fields.add("tlvs", others);
     }
-    Ok(fields)
+    Ok(())
 }
 
 /// Reads one TLV (RFC 9552 section 5.1): type, length, value.
@@ -128,6 +159,10 @@ fn descriptor(kind: u16, value: &[u8], nlri_type: u16) -> Option<Vec<(&'static s
         },
         265 => vec![("prefix", prefix(value, nlri_type)?)],
         518 => vec![("sid", address(value, 16)?)],
+        ADDRESS_FAMILY => match value {
+            [family] => vec![("address_family", json!(family))],
+            _ => return None,
+        },
         _ => return None,
     })
 }

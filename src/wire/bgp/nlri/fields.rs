@@ -55,6 +55,22 @@ impl Fields {
         fields
     }
 
+    /// Returns the fields of an NLRI of a family without types, whose form is not known. All its octets identify it.
+    pub(super) fn unknown_form(family: &str, octets: &[u8]) -> Fields {
+        let mut fields = Fields::new(family);
+        fields.key_only(hex(octets));
+        fields.is_unknown = true;
+        fields
+    }
+
+    /// Returns the name of an NLRI of a family without types, which begins the key.
+    pub(super) fn named(family: &str, name: &str) -> Fields {
+        let mut fields = Fields::new(family);
+        fields.key_only(name);
+        fields.add("name", name);
+        fields
+    }
+
     /// Adds the type of the NLRI and its name, which begin the key.
     pub(super) fn add_type(&mut self, route_type: u16, name: &str) {
         self.key_only(route_type);

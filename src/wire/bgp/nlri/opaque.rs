@@ -1,7 +1,8 @@
 //! NLRI of families other than prefixes: kept as octets, and decoded on demand.
 
+use super::bgp_ls::LinkState;
 use super::fields::{Fields, Framed, Scope};
-use super::{bgp_ls, evpn, flowspec, mvpn, rtc, sr_policy};
+use super::{bgp_ls, evpn, flowspec, mvpn, rtc, sr_policy, vpls};
 use crate::model::{Afi, AfiSafi, OtherFamily, PathId};
 use crate::wire::DecodeError;
 use crate::wire::bgp::add_path::AddPath;
@@ -92,23 +93,27 @@ fn is_clean(read: &Result<Vec<OtherNlri<'_>>, DecodeError>) -> bool {
 enum Form {
     Evpn,
     FlowSpec(Afi, Scope),
-    BgpLs(Scope),
+    BgpLs(LinkState),
     SrPolicy(Afi),
     Rtc,
     Mvpn(Afi),
+    Vpls,
 }
 
 impl Form {
     fn of(family: AfiSafi) -> Option<Form> {
         let afi = if family.afi == 2 { Afi::Ipv6 } else { Afi::Ipv4 };
-        let scope = if matches!(family.safi, 72 | 134) { Scope::Vpn } else { Scope::Global };
+        let scope = if family.safi == 134 { Scope::Vpn } else { Scope::Global };
         Some(match OtherFamily::of(family)? {
             OtherFamily::Evpn => Form::Evpn,
             OtherFamily::FlowSpec => Form::FlowSpec(afi, scope),
-            OtherFamily::BgpLs => Form::BgpLs(scope),
+            OtherFamily::BgpLs if family.safi == 72 => Form::BgpLs(LinkState::Vpn),
+            OtherFamily::BgpLs => Form::BgpLs(LinkState::Global),
+            OtherFamily::BgpLsSpf => Form::BgpLs(LinkState::Spf),
             OtherFamily::SrPolicy => Form::SrPolicy(afi),
             OtherFamily::Rtc => Form::Rtc,
             OtherFamily::Mvpn => Form::Mvpn(afi),
+            OtherFamily::Vpls => Form::Vpls,
         })
     }
 
@@ -116,10 +121,11 @@ impl Form {
         match self {
             Form::Evpn => evpn::read(reader),
             Form::FlowSpec(afi, scope) => flowspec::read(reader, afi, scope),
-            Form::BgpLs(scope) => bgp_ls::read(reader, scope),
+            Form::BgpLs(of) => bgp_ls::read(reader, of),
             Form::SrPolicy(afi) => sr_policy::read(reader, afi),
             Form::Rtc => rtc::read(reader),
             Form::Mvpn(afi) => mvpn::read(reader, afi),
+            Form::Vpls => vpls::read(reader),
         }
     }
 }
