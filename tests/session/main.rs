@@ -20,6 +20,7 @@ mod kills;
 mod limits;
 mod md5;
 mod nlri_events;
+mod nlri_text;
 mod poison;
 mod relay;
 mod sessions;

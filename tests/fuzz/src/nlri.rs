@@ -62,6 +62,8 @@ pub fn check_field(field: &OpaqueNlri<'_>, family: AfiSafi) -> usize {
         let text = serde_json::to_string(fields.json()).unwrap();
         assert!(text.len() <= 64 * nlri.octets.len() + 256, "{} octets make {text}", nlri.octets.len());
         assert!(!text.contains("null"), "{text}");
+        // PostgreSQL stores no NUL.
+        assert!(!text.contains("\\u0000"), "{text}");
         if keys.insert(key.clone()) && keys.len() <= 32 {
             let alone = OpaqueNlri::new(Reader::new(nlri.octets, 0), AddPath::Plain);
             let alone = alone.decode(family).unwrap().unwrap();
