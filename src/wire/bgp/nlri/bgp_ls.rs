@@ -120,7 +120,7 @@ fn tlv<'a>(body: &mut Reader<'a>) -> Result<(u16, Reader<'a>), DecodeError> {
     Ok((kind, body.sub(length, "TLV value")?))
 }
 
-/// Returns the name of a source of information (RFC 9552 section 5.2, RFC 9086 section 3.1).
+/// Returns the name of a source of information (RFC 9552 section 5.2, RFC 9086 section 4).
 fn protocol_name(protocol: u8) -> Option<&'static str> {
     Some(match protocol {
         1 => "isis_level_1",
