@@ -4,18 +4,50 @@
 
 use std::net::SocketAddr;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use crate::common::ingester::{Ingester, eventually_equal};
 use crate::common::lab::{Lab, Views, free_address};
 use crate::common::pg::TestDb;
+use crate::common::proxy::Proxy;
 use crate::routers::{agree, history_ends_in_the_present};
 
 const NAMES: [&str; 2] = ["one", "two"];
 
 fn start(db: &TestDb, station: usize, address: SocketAddr) -> Ingester {
+    start_at(&db.url(), station, address)
+}
+
+fn start_at(url: &str, station: usize, address: SocketAddr) -> Ingester {
     let listen = address.to_string();
     let settings = [("BMP_LISTEN", listen.as_str()), ("EOR_TIMEOUT_SECS", "2"), ("COLLECTOR_ID", NAMES[station])];
-    Ingester::start(&db.url(), &settings)
+    Ingester::start(url, &settings)
+}
+
+/// A feeder announces and withdraws routes while `strike` happens; then the routes are compared.
+fn churn(lab: &Lab, db: &TestDb, what: &str, strike: impl FnOnce()) {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let feeder = scope.spawn(|| {
+            for number in (0..).take_while(|number| *number < 8 || !is_over.load(Ordering::SeqCst)) {
+                let prefix = format!("10.6.{}.0/24", number % 4);
+                match number / 4 % 2 {
+                    0 => lab.run(&["feed"], &["1", "add", &prefix, "nexthop", "192.0.2.21"]),
+                    _ => lab.run(&["feed"], &["1", "del", &prefix]),
+                }
+            }
+        });
+        strike();
+        is_over.store(true, Ordering::SeqCst);
+        feeder.join().unwrap();
+    });
+    agree(lab, db, what);
+}
+
+/// A collector becomes the owner of both routers.
+fn are_taken_by(db: &TestDb, station: usize) {
+    eventually_equal(vec![NAMES[station].to_owned(); 2], || db.rows("SELECT collector_id FROM router_owner"));
 }
 
 /// Both routers are with this collector, and the other one stands by.
@@ -67,6 +99,57 @@ fn live_routers_with_two_stations_are_taken_over() {
     lab.run(&["feed"], &["2", "add", "10.4.2.0/24", "nexthop", "192.0.2.22"]);
     agree(&lab, &db, "the routers are handed over");
     are_with(&db, 0);
+    history_ends_in_the_present(&db);
+    nothing_is_said_twice(&db);
+    for collector in [first, second] {
+        assert!(collector.stop().success());
+    }
+}
+
+#[test]
+fn live_routers_with_two_stations_survive_faults() {
+    if !Lab::is_possible() {
+        return;
+    }
+    let db = TestDb::migrated();
+    let addresses = [free_address(), free_address()];
+    let (host, port) = db.server();
+    let proxies = [0, 1].map(|_| Proxy::start(&host, port));
+    let urls = [0, 1].map(|station: usize| db.url_at("127.0.0.1", proxies[station].port));
+    let cut = |station: usize, is_down| proxies[station].is_down.store(is_down, Ordering::SeqCst);
+    let first = start_at(&urls[0], 0, addresses[0]);
+    let lab = Lab::start_at(&addresses, &["gobgp", "frr10"], Views::Chosen);
+    lab.run(&["base"], &[]);
+    agree(&lab, &db, "the routes are announced");
+    let second = start_at(&urls[1], 1, addresses[1]);
+    are_with(&db, 0);
+
+    churn(&lab, &db, "the owner was frozen", || {
+        first.signal("STOP");
+        are_taken_by(&db, 1);
+        first.signal("CONT");
+    });
+    are_with(&db, 1);
+    churn(&lab, &db, "the owner was cut off from the database", || {
+        cut(1, true);
+        are_taken_by(&db, 0);
+        cut(1, false);
+    });
+    are_with(&db, 0);
+    churn(&lab, &db, "the database was away for both", || {
+        [0, 1].into_iter().for_each(|station| cut(station, true));
+        let over = "SELECT bool_and(alive_until < now()) FROM collectors";
+        eventually_equal(vec!["t".to_owned()], || db.rows(over));
+        [0, 1].into_iter().for_each(|station| cut(station, false));
+    });
+    are_with(&db, 0);
+    let mut stopped = Some(first);
+    churn(&lab, &db, "the owner was stopped", || {
+        assert!(stopped.take().unwrap().stop().success());
+        are_taken_by(&db, 1);
+    });
+    let first = start_at(&urls[0], 0, addresses[0]);
+    are_with(&db, 1);
     history_ends_in_the_present(&db);
     nothing_is_said_twice(&db);
     for collector in [first, second] {
