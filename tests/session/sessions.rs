@@ -237,8 +237,9 @@ fn end_of_rib_three_times_is_one_end_of_rib() {
     router.send(&announce(&["10.1.0.0/16"])).send(&end_of_rib()).send(&end_of_rib());
     router.send(&announce(&["10.2.0.0/16"])).send(&end_of_rib()).send(&announce(&["10.3.0.0/16"]));
     eventually_equal(3, || routes(&db).len());
+    // The End-of-RIBs of a batch are stored after its routes.
+    eventually_equal(vec!["global 4 t".to_owned(), "global 6 f".to_owned()], || sync(&db));
     assert_eq!(one(&db, "SELECT count(*)::text FROM session_events WHERE kind = 'end_of_rib'"), "1");
-    assert_eq!(sync(&db), ["global 4 t", "global 6 f"]);
     assert!(ingester.stop().success());
 }
 
