@@ -1,8 +1,12 @@
--- A day of a million events of one router, for what it takes in the database and in a file: 200,000 prefixes that change
--- five times each, one change in ten a withdrawal.
+-- A day of events of one router, a million unless `events` says another number, for what it takes in the database and in a
+-- file: 200,000 prefixes that change five times each in a million events, one change in ten a withdrawal.
 --
---   psql "$DATABASE_URL" -f tests/bench/archive_day.sql
+--   psql "$DATABASE_URL" -v events=3000000 -f tests/bench/archive_day.sql
 --   rib-ingester archive --to FOLDER
+\if :{?events}
+\else
+\set events 1000000
+\endif
 SELECT setseed(0.5);
 CREATE TABLE route_events_20261125 (LIKE route_events INCLUDING ALL);
 CREATE INDEX ON route_events_20261125 (router_id, table_name, afi, prefix, ingest_time DESC);
@@ -19,8 +23,8 @@ SELECT sha256(convert_to('day' || n, 'UTF8')), v.at, '10.0.0.2', 'global', 4,
        CASE WHEN told THEN ARRAY['64500:100', '64500:' || 1000 + k % 300, 2000 + k % 90 || ':' || n % 50] END, NULL,
        CASE WHEN n % 30 = 1 THEN ARRAY['64500:1:' || k % 100] END, NULL, NULL,
        v.at - interval '3 ms', date_trunc('second', v.at), NULL, NULL, NULL, NULL, 'loc-rib'
-FROM (SELECT n, n % 10 > 0 AS told, (random() * 199999)::int AS k, '2026-11-25 00:00+00'::timestamptz + n * interval '86 ms' AS at
-      FROM generate_series(1, 1000000) AS n) AS v;
+FROM (SELECT n, n % 10 > 0 AS told, (random() * 199999)::int AS k, '2026-11-25 00:00+00'::timestamptz + n * (interval '86000 s' / :events) AS at
+      FROM generate_series(1, :events) AS n) AS v;
 
 VACUUM ANALYZE route_events_20261125;
 SELECT pg_table_size('route_events_20261125') AS heap, pg_indexes_size('route_events_20261125') AS indexes;
