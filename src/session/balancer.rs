@@ -1,7 +1,7 @@
 //! Load balancers in front of the BMP port: the header of the PROXY protocol that each of their connections begins with,
 //! read octet by octet if need be, and not one octet more.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::Read;
 use std::net::{IpAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 
 use super::proxy_header::{self, Progress, ProxyHeader};
+use super::reader::is_silence;
 use crate::config::allow;
 use crate::stop::Stop;
 
@@ -133,10 +134,6 @@ fn read(mut socket: &TcpStream, count: usize, end: Instant, stop: &Stop) -> Next
         }
     }
     Next::Stop
-}
-
-fn is_silence(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }
 
 #[cfg(test)]

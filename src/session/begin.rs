@@ -23,9 +23,6 @@ use crate::pipeline::StateOp;
 
 impl RouterTables {
     /// Handles a new BGP session of a peer that is up: its routes are stale until they are announced again.
-    ///
-    /// # Errors
-    /// The session cannot continue.
     pub fn restart(&mut self, peer: &PeerId) -> Result<(), SessionEnd> {
         let keys: Vec<TableKey> = self.keys_of(peer).cloned().collect();
         let begun: Vec<_> = keys.into_iter().filter_map(|key| self.take(&key).map(|table| (key, table))).collect();
@@ -43,9 +40,6 @@ impl RouterTables {
     /// Handles an End-of-RIB of a VPN family (RFC 4724 section 2). It applies to the tables of all route
     /// distinguishers: those that the session has not sent are removed, and those that begin later are complete from
     /// their start. Returns true if it is the first End-of-RIB for any of them.
-    ///
-    /// # Errors
-    /// The session cannot continue.
     pub(crate) fn end_of_vpn_rib(
         &mut self,
         source: &RibSource,

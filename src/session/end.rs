@@ -1,6 +1,6 @@
 //! The reasons for which a session ends, and what follows from each: one table.
 //!
-//! A cause decides everything by its row in [`Cause::consequences`]; no other file asks which cause it is in order to
+//! A cause decides everything by its row in the table of [`Cause`]; no other file asks which cause it is in order to
 //! decide what to do. The page docs/architecture.md has the same table.
 
 use std::fmt;
@@ -8,61 +8,6 @@ use std::fmt;
 use log::Level;
 
 use crate::model::SessionEventKind;
-
-/// The cause for which a session is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// The router sent a Termination (RFC 7854 section 4.5); the detail is its reason.
-    Termination,
-    /// The connection was closed without a Termination.
-    Closed,
-    /// The connection broke without a Termination; the detail is the system's error.
-    Lost,
-    /// A message began and did not end in time.
-    Stalled,
-    /// No BMP message was received.
-    Mute,
-    /// All input that an earlier process left in the journal is applied.
-    JournalRead,
-    /// The stream is not, or no longer, BMP: the next message boundary cannot be found.
-    OutOfStep,
-    /// More routes than are kept were misread, with path identifiers or without: a new dump is read correctly.
-    AddPath,
-    /// The stored routes have differed from the router's statistics for too long: a new dump is needed.
-    Drift,
-    /// The database has other routes than the session expects: the router's next dump repairs that.
-    DatabaseDiffers,
-    /// History was suspended and works again: it lacks what came meanwhile, and begins anew with a dump.
-    HistoryResumed,
-    /// The database refused a command that the session depends on; the detail is the refusal.
-    DatabaseRefused,
-    /// Its input could not be kept: the latest input is lost.
-    Journal,
-    /// Some of its replayed input cannot be read back.
-    JournalDamaged,
-    /// An internal error: the thread panicked.
-    Panicked,
-    /// A newer session of the same router exists, from the same address.
-    Superseded,
-    /// Another collector, or a newer session, owns the router.
-    OwnershipLost,
-    /// Another collector has the router, as the detail says: the session stands by, and ends by another cause.
-    StandsBy,
-    /// The session stood by, and the router is now this collector's; the detail says from whom.
-    TakesOver,
-    /// The router is handed over to another collector, which the detail names.
-    HandedOver,
-    /// A station that the session is relayed to, named by the detail, needs a new dump.
-    Relay,
-    /// The router's identifier belongs to another session; the detail names the remedy.
-    Refused,
-    /// The router sends messages, but none that identifies it; the detail names the limit that was exceeded.
-    Unnamed,
-    /// The collector stops.
-    Stopping,
-    /// The writers are gone: the collector is ending.
-    WritersGone,
-}
 
 /// The consequences of one cause.
 #[derive(Clone, Copy, Debug)]
@@ -137,114 +82,124 @@ pub enum WaitingMessages {
     Dropped,
 }
 
-impl Cause {
-    /// Every cause.
-    pub const ALL: [Cause; 25] = [
-        Cause::Termination,
-        Cause::Closed,
-        Cause::Lost,
-        Cause::Stalled,
-        Cause::Mute,
-        Cause::JournalRead,
-        Cause::OutOfStep,
-        Cause::AddPath,
-        Cause::Drift,
-        Cause::DatabaseDiffers,
-        Cause::HistoryResumed,
-        Cause::DatabaseRefused,
-        Cause::Journal,
-        Cause::JournalDamaged,
-        Cause::Panicked,
-        Cause::Superseded,
-        Cause::OwnershipLost,
-        Cause::StandsBy,
-        Cause::TakesOver,
-        Cause::HandedOver,
-        Cause::Relay,
-        Cause::Refused,
-        Cause::Unnamed,
-        Cause::Stopping,
-        Cause::WritersGone,
-    ];
-
-    /// Returns its consequences.
-    #[rustfmt::skip]
-    pub const fn consequences(self) -> Consequences {
-        use GapAfter::{AlwaysSetAside, ExitStatus, IfUnapplied, IfUnappliedSetAside, Never, Told};
-        use InputAfter::{Complete, Discarded, Left};
-        use RoutesAfter::{Kept, LeftToNewer, Purged, Refused, Stale, Untouched};
-        use SessionEventKind::{Drift, SessionClosed, SessionLost};
-        use WaitingMessages::{Applied, Dropped};
-        use Level::{Info, Warn};
-        match self {
-            Cause::Termination => row("terminated", "terminated by the router: {}",
-                Info, Complete, Purged, Never, Applied),
-            Cause::Closed => row("closed", "closed by the router without Termination",
-                Warn, Complete, Stale(SessionLost), Never, Applied),
-            Cause::Lost => row("lost", "lost: {}",
-                Warn, Complete, Stale(SessionLost), Never, Applied),
-            Cause::Stalled => row("stalled", "stalled inside a message",
-                Warn, Complete, Stale(SessionLost), Never, Applied),
-            Cause::Mute => row("mute", "no BMP message received",
-                Warn, Complete, Stale(SessionLost), Never, Dropped),
-            Cause::JournalRead => row("journal_read", "end of the input in the journal",
-                Info, Complete, Stale(SessionLost), Never, Applied),
-            Cause::OutOfStep => row("out_of_step", "not BMP: {}",
-                Warn, Complete, Stale(SessionClosed), Never, Applied),
-            Cause::AddPath => row("add_path", "routes decoded the wrong way, a new dump is needed: {}",
-                Warn, Complete, Stale(SessionClosed), IfUnapplied, Dropped),
-            Cause::Drift => row("drift", "drift: {}",
-                Warn, Complete, Stale(Drift), IfUnapplied, Dropped),
-            Cause::DatabaseDiffers => row("database_differs", "database does not match the session; resync required",
-                Warn, Complete, Stale(SessionClosed), IfUnapplied, Dropped),
-            Cause::HistoryResumed => row("history_resumed", "history was suspended; a new dump is needed",
-                Warn, Complete, Stale(SessionClosed), IfUnapplied, Dropped),
-            Cause::DatabaseRefused => row("database_refused", "the database refused a command: {}",
-                Warn, Complete, Stale(SessionClosed), IfUnappliedSetAside, Dropped),
-            Cause::Journal => row("journal", "input lost: {}",
-                Warn, Complete, Stale(SessionClosed), Told, Applied),
-            Cause::JournalDamaged => row("journal_damaged", "{} bytes of input cannot be read back",
-                Warn, Complete, Stale(SessionClosed), Told, Applied),
-            Cause::Panicked => row("panicked", "internal error",
-                Warn, Discarded, Stale(SessionClosed), AlwaysSetAside, Dropped),
-            Cause::Superseded => row("superseded", "superseded by a newer session of the same router",
-                Warn, Complete, LeftToNewer, IfUnapplied, Dropped),
-            Cause::OwnershipLost => row("ownership_lost", "router is owned by another collector or a newer session",
-                Warn, Discarded, Untouched, IfUnapplied, Dropped),
-            Cause::StandsBy => row("stands_by", "stands by: collector {} has the router",
-                Info, Discarded, Untouched, Never, Dropped),
-            Cause::TakesOver => row("takes_over", "takes over from {}: waits for the router's new session",
-                Info, Discarded, Untouched, Never, Dropped),
-            Cause::HandedOver => row("handed_over", "handed over to collector {}",
-                Info, Complete, Stale(SessionClosed), IfUnapplied, Dropped),
-            Cause::Relay => row("relay", "closed for a new dump, which is relayed to {}",
-                Info, Complete, Stale(SessionClosed), IfUnapplied, Dropped),
-            Cause::Refused => row("refused", "refused: {}",
-                Warn, Discarded, Refused("identifier_taken"), Never, Dropped),
-            Cause::Unnamed => row("unnamed", "router not identified: {}",
-                Warn, Discarded, Refused("unnamed"), Never, Dropped),
-            Cause::Stopping => row("stopping", "collector stops",
-                Info, Left, Kept, ExitStatus, Applied),
-            Cause::WritersGone => row("writers_gone", "writers have ended",
-                Warn, Left, Untouched, ExitStatus, Dropped),
+macro_rules! causes {
+    ($($(#[$meta:meta])* $cause:ident = $label:literal, $text:literal,
+        $level:expr, $input:expr, $routes:expr, $gap:expr, $waiting:expr;)*) => {
+        /// The cause for which a session is over.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Cause {
+            $($(#[$meta])* $cause,)*
         }
-    }
+
+        impl Cause {
+            /// Every cause.
+            pub const ALL: [Cause; [$($label),*].len()] = [$(Cause::$cause),*];
+
+            /// Returns its consequences.
+            pub const fn consequences(self) -> Consequences {
+                use GapAfter::{AlwaysSetAside, ExitStatus, IfUnapplied, IfUnappliedSetAside, Never, Told};
+                use InputAfter::{Complete, Discarded, Left};
+                use Level::{Info, Warn};
+                use RoutesAfter::{Kept, LeftToNewer, Purged, Refused, Stale, Untouched};
+                use SessionEventKind::{Drift, SessionClosed, SessionLost};
+                use WaitingMessages::{Applied, Dropped};
+                match self {
+                    $(Cause::$cause => Consequences {
+                        label: $label,
+                        text: $text,
+                        level: $level,
+                        input: $input,
+                        routes: $routes,
+                        gap: $gap,
+                        waiting: $waiting,
+                    },)*
+                }
+            }
+        }
+    };
 }
 
-/// One row of the table; its columns are in the order of the fields.
-const fn row(
-    label: &'static str,
-    text: &'static str,
-    level: Level,
-    input: InputAfter,
-    routes: RoutesAfter,
-    gap: GapAfter,
-    waiting: WaitingMessages,
-) -> Consequences {
-    Consequences { label, text, level, input, routes, gap, waiting }
+// Each cause with its consequences, in the order of the fields of [`Consequences`].
+causes! {
+    /// The router sent a Termination (RFC 7854 section 4.5); the detail is its reason.
+    Termination = "terminated", "terminated by the router: {}",
+        Info, Complete, Purged, Never, Applied;
+    /// The connection was closed without a Termination.
+    Closed = "closed", "closed by the router without Termination",
+        Warn, Complete, Stale(SessionLost), Never, Applied;
+    /// The connection broke without a Termination; the detail is the system's error.
+    Lost = "lost", "lost: {}",
+        Warn, Complete, Stale(SessionLost), Never, Applied;
+    /// A message began and did not end in time.
+    Stalled = "stalled", "stalled inside a message",
+        Warn, Complete, Stale(SessionLost), Never, Applied;
+    /// No BMP message was received.
+    Mute = "mute", "no BMP message received",
+        Warn, Complete, Stale(SessionLost), Never, Dropped;
+    /// All input that an earlier process left in the journal is applied.
+    JournalRead = "journal_read", "end of the input in the journal",
+        Info, Complete, Stale(SessionLost), Never, Applied;
+    /// The stream is not, or no longer, BMP: the next message boundary cannot be found.
+    OutOfStep = "out_of_step", "not BMP: {}",
+        Warn, Complete, Stale(SessionClosed), Never, Applied;
+    /// More routes than are kept were misread, with path identifiers or without: a new dump is read correctly.
+    AddPath = "add_path", "routes decoded the wrong way, a new dump is needed: {}",
+        Warn, Complete, Stale(SessionClosed), IfUnapplied, Dropped;
+    /// The stored routes have differed from the router's statistics for too long: a new dump is needed.
+    Drift = "drift", "drift: {}",
+        Warn, Complete, Stale(Drift), IfUnapplied, Dropped;
+    /// The database has other routes than the session expects: the router's next dump repairs that.
+    DatabaseDiffers = "database_differs", "database does not match the session; resync required",
+        Warn, Complete, Stale(SessionClosed), IfUnapplied, Dropped;
+    /// History was suspended and works again: it lacks what came meanwhile, and begins anew with a dump.
+    HistoryResumed = "history_resumed", "history was suspended; a new dump is needed",
+        Warn, Complete, Stale(SessionClosed), IfUnapplied, Dropped;
+    /// The database refused a command that the session depends on; the detail is the refusal.
+    DatabaseRefused = "database_refused", "the database refused a command: {}",
+        Warn, Complete, Stale(SessionClosed), IfUnappliedSetAside, Dropped;
+    /// Its input could not be kept: the latest input is lost.
+    Journal = "journal", "input lost: {}",
+        Warn, Complete, Stale(SessionClosed), Told, Applied;
+    /// Some of its replayed input cannot be read back.
+    JournalDamaged = "journal_damaged", "{} bytes of input cannot be read back",
+        Warn, Complete, Stale(SessionClosed), Told, Applied;
+    /// An internal error: the thread panicked.
+    Panicked = "panicked", "internal error",
+        Warn, Discarded, Stale(SessionClosed), AlwaysSetAside, Dropped;
+    /// A newer session of the same router exists, from the same address.
+    Superseded = "superseded", "superseded by a newer session of the same router",
+        Warn, Complete, LeftToNewer, IfUnapplied, Dropped;
+    /// Another collector, or a newer session, owns the router.
+    OwnershipLost = "ownership_lost", "router is owned by another collector or a newer session",
+        Warn, Discarded, Untouched, IfUnapplied, Dropped;
+    /// Another collector has the router, as the detail says: the session stands by, and ends by another cause.
+    StandsBy = "stands_by", "stands by: collector {} has the router",
+        Info, Discarded, Untouched, Never, Dropped;
+    /// The session stood by, and the router is now this collector's; the detail says from whom.
+    TakesOver = "takes_over", "takes over from {}: waits for the router's new session",
+        Info, Discarded, Untouched, Never, Dropped;
+    /// The router is handed over to another collector, which the detail names.
+    HandedOver = "handed_over", "handed over to collector {}",
+        Info, Complete, Stale(SessionClosed), IfUnapplied, Dropped;
+    /// A station that the session is relayed to, named by the detail, needs a new dump.
+    Relay = "relay", "closed for a new dump, which is relayed to {}",
+        Info, Complete, Stale(SessionClosed), IfUnapplied, Dropped;
+    /// The router's identifier belongs to another session; the detail names the remedy.
+    Refused = "refused", "refused: {}",
+        Warn, Discarded, Refused("identifier_taken"), Never, Dropped;
+    /// The router sends messages, but none that identifies it; the detail names the limit that was exceeded.
+    Unnamed = "unnamed", "router not identified: {}",
+        Warn, Discarded, Refused("unnamed"), Never, Dropped;
+    /// The collector stops.
+    Stopping = "stopping", "collector stops",
+        Info, Left, Kept, ExitStatus, Applied;
+    /// The writers are gone: the collector is ending.
+    WritersGone = "writers_gone", "writers have ended",
+        Warn, Left, Untouched, ExitStatus, Dropped;
 }
 
-/// The reason why a session is over: a cause, and its detail.
+/// The reason why a session is over: a cause, and its detail. What returns it as an error returns it if the session has
+/// to end: the writers are gone, the ownership of the router is lost, the database refused a write, or as it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionEnd {
     /// The cause.

@@ -9,21 +9,6 @@ use crate::model::SessionEventKind;
 use crate::pipeline::{StateItem, StateOp};
 
 impl Session {
-    /// Counts messages that are not applied because the session is over.
-    pub fn skip(&mut self, messages: usize) {
-        self.losses.skipped += messages;
-    }
-
-    /// Returns how many messages were not applied.
-    pub fn skipped(&self) -> usize {
-        self.losses.skipped
-    }
-
-    /// Sets the lost part of the session's input, to be reported at its end.
-    pub fn set_lost(&mut self, lost: Option<String>) {
-        self.losses.lost = lost;
-    }
-
     /// Reports that some of the router's input is lost; the session continues.
     pub fn gap(&mut self, reason: &str) {
         warn!("{}: {reason}", self.subject());
@@ -31,16 +16,9 @@ impl Session {
         self.tell_gap(reason);
     }
 
-    /// Writes the row for the input that is lost at the session's end.
-    pub(super) fn tell_lost(&mut self) {
-        if let Some(lost) = self.losses.lost.take() {
-            self.tell_gap(&lost);
-        }
-    }
-
     /// Writes the row with the session's other changes, so that its input is kept until the row is stored; where the
     /// session may no longer write, separately.
-    fn tell_gap(&mut self, reason: &str) {
+    pub(super) fn tell_gap(&mut self, reason: &str) {
         let mut note = router_note(SessionEventKind::Gap, Some(reason), None);
         if let Some(identified) = &mut self.identified
             && !identified.owner.is_lost()

@@ -13,7 +13,7 @@ use super::end::{RoutesAfter, SessionEnd};
 use super::host::Host;
 use super::identity::Identity;
 use super::input::Input;
-use super::messages::{Losses, Session};
+use super::messages::Session;
 use super::peer_up_cache::PeerUpCache;
 use super::pending_messages::PendingMessages;
 use super::reading::Readings;
@@ -47,7 +47,8 @@ impl Session {
             standby: None,
             pending: PendingMessages::default(),
             unnamed: Unnamed::default(),
-            losses: Losses::default(),
+            skipped: 0,
+            lost: None,
             peer_ups: PeerUpCache::default(),
             messages: 0,
             position: 0,
@@ -62,7 +63,9 @@ impl Session {
         if let Some(summary) = self.anomalies.summary() {
             info!("{subject}: in this session: {summary}");
         }
-        self.tell_lost();
+        if let Some(lost) = self.lost.take() {
+            self.tell_gap(&lost);
+        }
         // A load balancer checks every few seconds whether the port is open.
         if end.is_by_connection() && self.host.connection.is_without_a_byte() {
             self.host.shared.meters.process.silent_connections.add(1);

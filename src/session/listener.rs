@@ -14,6 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::balancer::{self, Arrival, Balancers};
 use super::connection::Connection;
+use super::reader::is_silence;
 use super::registry::{ConnectionLimits, LimitReached};
 use super::shared::Shared;
 use super::{md5, run};
@@ -91,7 +92,7 @@ impl Listener {
             sessions.retain(|session| !session.is_finished());
             match self.socket.accept() {
                 Ok((socket, _)) => sessions.extend(admit(socket.into(), shared, limits)),
-                Err(error) if is_tick(&error) => {}
+                Err(error) if is_silence(&error) => {}
                 Err(error) => {
                     error!("listener: accept failed, trying again: {error}");
                     thread::sleep(ERROR_PAUSE);
@@ -227,10 +228,6 @@ pub(super) fn remedy_for(full: LimitReached, most: ConnectionLimits) -> String {
             most.per_address
         ),
     }
-}
-
-fn is_tick(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
 
 fn lacks_ipv6(error: &io::Error) -> bool {

@@ -64,7 +64,10 @@ pub struct Session {
     pub(super) standby: Option<Standby>,
     pub(super) pending: PendingMessages,
     pub(super) unnamed: Unnamed,
-    pub(super) losses: Losses,
+    /// The messages after the one that ended the session, which are not applied.
+    pub(super) skipped: usize,
+    /// The lost input, to be reported at the session's end.
+    pub(super) lost: Option<String>,
     /// The messages that stay valid.
     pub(super) peer_ups: PeerUpCache,
     pub(super) messages: u64,
@@ -88,15 +91,6 @@ pub(super) struct IdentifiedRouter {
     /// The session's age when the routes of its tables were last counted; `None` until the first idle moment.
     pub(super) audited: Option<Duration>,
     pub(super) sharing: Sharing,
-}
-
-/// The input that a session received and did not apply.
-#[derive(Debug, Default)]
-pub(super) struct Losses {
-    /// Number of messages after the one that ended the session.
-    pub(super) skipped: usize,
-    /// The lost input, to be reported at the session's end.
-    pub(super) lost: Option<String>,
 }
 
 /// The state of a session that continues one of another process.
@@ -177,9 +171,6 @@ impl Session {
     }
 
     /// Passes on the changes of the messages so far; to be called before waiting for the socket.
-    ///
-    /// # Errors
-    /// The session cannot continue.
     pub fn flush(&mut self) -> Result<(), SessionEnd> {
         match &mut self.identified {
             None => Ok(()),
@@ -188,9 +179,6 @@ impl Session {
     }
 
     /// Handles a socket that has been silent for another `waited`, at the moment `now`.
-    ///
-    /// # Errors
-    /// The session cannot continue.
     pub fn idle(&mut self, waited: Duration, now: Moment) -> Result<(), SessionEnd> {
         if self.identity.has_peers_or_routes() {
             self.waited += waited;

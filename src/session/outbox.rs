@@ -182,9 +182,6 @@ impl Outbox {
     }
 
     /// Begins tables, with the names to store for them, and waits for their stored routes.
-    ///
-    /// # Errors
-    /// As [`Outbox::flush`], or the database refused.
     pub(super) fn begin(
         &mut self,
         tables: Vec<Arc<Table>>,
@@ -197,9 +194,6 @@ impl Outbox {
     }
 
     /// Loads the stored routes of tables that do not begin yet, in one request.
-    ///
-    /// # Errors
-    /// As [`Outbox::flush`], or the database refused.
     pub(super) fn load(&mut self, tables: Vec<Arc<Table>>) -> Result<Vec<Vec<StoredRoute>>, SessionEnd> {
         let (reply, answer) = bounded(1);
         self.op(StateOp::Load { tables, stored: reply })?;
@@ -207,9 +201,6 @@ impl Outbox {
     }
 
     /// Stores the names of tables that have just begun.
-    ///
-    /// # Errors
-    /// As [`Outbox::flush`].
     pub(super) fn remember(&mut self, names: Vec<TableNameRecord>) -> Result<(), SessionEnd> {
         if names.is_empty() { Ok(()) } else { self.op(StateOp::TableNames(names)) }
     }
@@ -297,9 +288,6 @@ impl Outbox {
     }
 
     /// Adds a change of state.
-    ///
-    /// # Errors
-    /// As [`Outbox::flush`].
     pub fn op(&mut self, op: StateOp) -> Result<(), SessionEnd> {
         if self.stands_by() {
             // It has heard every route itself.
@@ -322,9 +310,6 @@ impl Outbox {
     }
 
     /// Adds a row of history.
-    ///
-    /// # Errors
-    /// As [`Outbox::flush`].
     pub fn event(&mut self, mut event: RouteEvent) -> Result<(), SessionEnd> {
         if let Some(window) = &mut self.window {
             window.push(event);
@@ -358,9 +343,6 @@ impl Outbox {
     }
 
     /// Adds a row of `session_events`.
-    ///
-    /// # Errors
-    /// As [`Outbox::flush`].
     pub fn session_event(&mut self, event: SessionEvent) -> Result<(), SessionEnd> {
         if self.repeats { Ok(()) } else { self.op(StateOp::SessionEvent(event)) }
     }
@@ -383,9 +365,6 @@ impl Outbox {
 
     /// Passes everything on and waits until the events are stored, or given up because the collector stops or history is
     /// suspended: what is written after this is later than all of them by the database's clock.
-    ///
-    /// # Errors
-    /// As [`Outbox::flush`].
     pub(crate) fn wait_until_stored(&mut self) -> Result<(), SessionEnd> {
         if self.stands_by() {
             return Ok(());

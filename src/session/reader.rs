@@ -89,6 +89,7 @@ impl Reader {
     }
 }
 
-fn is_silence(error: &io::Error) -> bool {
+/// Returns whether nothing has come for now.
+pub(super) fn is_silence(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
 }

@@ -31,9 +31,6 @@ impl RouterTables {
     /// A peer that this session has not brought up may have tables of earlier sessions, which are found in memory.
     /// `name` is that of the table in the message; if the peer has this table among others, only this table is removed
     /// (RFC 9069 section 5.3).
-    ///
-    /// # Errors
-    /// The session cannot continue.
     pub fn down(&mut self, peer: &PeerId, name: Option<&str>, reason: &str) -> Result<Option<Removed>, SessionEnd> {
         let peer =
             &if self.keys_of(peer).next().is_some() { *peer } else { self.earlier.meant_down(peer).unwrap_or(*peer) };
@@ -70,9 +67,6 @@ impl RouterTables {
     /// Removes tables of a peer or instance, as with a Peer Down, if they are stored under another name than a Peer Up
     /// gave them. A removal is one of all families of a name. If the name stays in use in the other family, the routes
     /// of a table that has begun are withdrawn one by one instead; one that has not begun stays stale.
-    ///
-    /// # Errors
-    /// The session cannot continue.
     pub fn rename(&mut self, peer: &PeerId, renamed: &Renamed, received_at: Timestamp) -> Result<(), SessionEnd> {
         let begun = self.keys_of(peer).filter(|key| {
             let table = &self.tables[*key];
@@ -124,9 +118,6 @@ impl RouterTables {
     }
 
     /// Removes the tables of a peer's view that is no longer stored. Returns true if there were any.
-    ///
-    /// # Errors
-    /// The session cannot continue.
     pub(crate) fn drop_view(&mut self, source: &RibSource, view: View, reason: &str) -> Result<bool, SessionEnd> {
         let doomed = self
             .keys_of(&source.peer)

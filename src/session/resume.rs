@@ -18,9 +18,6 @@ impl Session {
     }
 
     /// Takes in what the session before had heard, if there was one.
-    ///
-    /// # Errors
-    /// The session is over.
     pub(crate) fn settle_resumed(&mut self) -> Result<(), SessionEnd> {
         let Some(resumed) = &mut self.resumed else { return Ok(()) };
         // Before anything is applied, the input itself says all of the router.
@@ -50,9 +47,6 @@ impl Session {
     /// Notes that all input that an earlier process had read is applied: what follows is not stored, even if a position
     /// is beyond the end of the journal, whose last second was lost with the machine. The tables that the earlier process
     /// had, and that nothing that is applied now has begun, are stale.
-    ///
-    /// # Errors
-    /// The writers are gone.
     pub(crate) fn end_replay(&mut self) -> Result<(), SessionEnd> {
         let Some(identified) = &mut self.identified else { return Ok(()) };
         identified.tables.outbox().end_replay();

@@ -91,12 +91,12 @@ fn live(shared: &Arc<Shared>, connection: &Arc<Connection>, session: &mut Sessio
     // Nothing more is read, whatever was not applied.
     connection.close();
     let stands_by = session.forget_standby();
-    let lost = if stands_by { None } else { input.lost(&end, session.skipped(), &session.peer_ups()) };
+    let lost = if stands_by { None } else { input.lost(&end, session.skipped, &session.peer_ups()) };
     let consequences = end.consequences();
     if lost.is_some() && consequences.gap == GapAfter::ExitStatus {
         shared.inputs.give_up();
     }
-    session.set_lost(lost);
+    session.lost = lost;
     finish(shared, connection, session, &end);
     match consequences.input {
         _ if stands_by => input.discard(),
@@ -203,7 +203,7 @@ fn apply(
     input: &Input,
 ) -> Result<(), SessionEnd> {
     session.begin_chunk(chunk);
-    let (mut skipped, mut read) = (0, 0);
+    let mut read = 0;
     for_each_frame(&chunk.bytes, shared.options.message_max, |frame| {
         read += frame.bytes.len();
         match result {
@@ -213,10 +213,9 @@ fn apply(
                     session.set_position(chunk.start + octets(read));
                 }
             }
-            Err(_) => skipped += 1,
+            Err(_) => session.skipped += 1,
         }
     });
-    session.skip(skipped);
     // The chunk was split into messages by the same rules, unless an earlier process did it with other settings.
     if read < chunk.bytes.len() {
         session.gap(&input.out_of_step(&chunk.bytes[read..]));

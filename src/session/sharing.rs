@@ -17,9 +17,6 @@ use crate::wire::bmp::{Frame, Message};
 
 impl Session {
     /// Gives up the peers that newer sessions have taken over. Call it before doing anything for the remaining peers.
-    ///
-    /// # Errors
-    /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub(crate) fn hand_over(&mut self) -> Result<(), SessionEnd> {
         let Some(identified) = &mut self.identified else { return Ok(()) };
         let generation = identified.sharing.generation.load(Ordering::Acquire);
@@ -42,9 +39,6 @@ impl Session {
     }
 
     /// Writes the router's own data, which only its oldest session does.
-    ///
-    /// # Errors
-    /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub(super) fn tell_who_it_is(&mut self) -> Result<(), SessionEnd> {
         let Some(identified) = &mut self.identified else { return Ok(()) };
         if !identified.sharing.is_oldest {

@@ -27,9 +27,6 @@ impl RouterTables {
 
     /// Takes over the tables that an older session had of a peer that this one reports: they become stale, as after a
     /// lost session.
-    ///
-    /// # Errors
-    /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub fn take_over(&mut self, tables: Vec<(TableKey, TableOrigin)>) -> Result<(), SessionEnd> {
         if tables.is_empty() {
             return Ok(());
@@ -45,9 +42,6 @@ impl RouterTables {
 
     /// Removes the tables after the router ended monitoring by a Termination. `of` is [`PeersOf::Router`] if tables
     /// that this session has not begun are removed too.
-    ///
-    /// # Errors
-    /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub(crate) fn terminate(&mut self, of: PeersOf, reason: &str) -> Result<(), SessionEnd> {
         let earlier = self.earlier.keys().filter(|_| of == PeersOf::Router);
         let doomed = self.tables.keys().chain(earlier).map(whole).collect();
@@ -57,9 +51,6 @@ impl RouterTables {
     }
 
     /// Records the end of the session and leaves its tables unchanged.
-    ///
-    /// # Errors
-    /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub fn close(&mut self, state: SessionState, reason: &str) -> Result<(), SessionEnd> {
         self.outbox.op(StateOp::SessionState { state, reason: Some(reason.to_owned()) })?;
         self.outbox.flush()
@@ -67,27 +58,18 @@ impl RouterTables {
 
     /// Ends the session and marks its tables as stale: they have no session from now on, and rows are kept for the
     /// stale time. Call it before another session of the router can begin the tables.
-    ///
-    /// # Errors
-    /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub(crate) fn mark_stale(&mut self, reason: &str) -> Result<(), SessionEnd> {
         self.outbox.op(StateOp::MarkStale(self.tables.keys().cloned().collect()))?;
         self.close(SessionState::Stale, reason)
     }
 
     /// Marks the tables that are stored and that the session has not begun as stale.
-    ///
-    /// # Errors
-    /// The writers are gone.
     pub(crate) fn mark_earlier_stale(&mut self) -> Result<(), SessionEnd> {
         let earlier: Vec<TableKey> = self.earlier.keys().cloned().collect();
         if earlier.is_empty() { Ok(()) } else { self.outbox.op(StateOp::MarkStale(earlier)) }
     }
 
     /// Records an event for a session that ended without a Termination.
-    ///
-    /// # Errors
-    /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub(crate) fn note_loss(&mut self, kind: SessionEventKind, reason: &str) -> Result<(), SessionEnd> {
         let routes = self.tables.values().map(|table| table.rib.len()).sum();
         self.outbox.session_event(router_note(kind, Some(reason), Some(routes)))?;

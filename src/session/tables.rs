@@ -108,17 +108,11 @@ impl RouterTables {
     }
 
     /// Begins a table of a Loc-RIB instance or a peer that came up, unless it has begun since the last Peer Down.
-    ///
-    /// # Errors
-    /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub fn begin(&mut self, source: &RibSource, name: &TableName, slot: FamilyTable) -> Result<(), SessionEnd> {
         self.table(source, name, slot).map(|_| ())
     }
 
     /// Applies one UPDATE. Returns whether there was room for all of its tables.
-    ///
-    /// # Errors
-    /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub fn apply(
         &mut self,
         source: &RibSource,
@@ -178,9 +172,6 @@ impl RouterTables {
 
     /// Applies the End-of-RIB of one table: routes that the session has not confirmed are stale and are deleted.
     /// Returns whether it is the table's first; true for a table that was refused.
-    ///
-    /// # Errors
-    /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub fn end_of_rib(
         &mut self,
         source: &RibSource,
@@ -267,9 +258,6 @@ impl RouterTables {
     }
 
     /// Makes the writers count the stored routes of every table whose dump is over.
-    ///
-    /// # Errors
-    /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub(crate) fn audit(&mut self) -> Result<(), SessionEnd> {
         for table in self.tables.values().filter(|table| table.dump == SyncState::Over) {
             self.outbox.op(StateOp::Audit { table: Arc::clone(&table.table), routes: table.rib.len() })?;
@@ -304,9 +292,6 @@ impl RouterTables {
 
     /// Adds `waited`, spent waiting for the socket, and ends dumps in which no route was confirmed for too long.
     /// Returns the number of dumps ended.
-    ///
-    /// # Errors
-    /// The session must end: the writers are gone, the router's ownership is lost, or the database refused a write.
     pub fn idle(&mut self, waited: Duration, now: Timestamp) -> Result<usize, SessionEnd> {
         self.idle += waited;
         let mut silent = 0;
