@@ -5,6 +5,7 @@ mod skipping;
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -334,14 +335,15 @@ impl Stream {
         }
     }
 
-    /// Reads the chunks after octet `after` once more. What is damaged is passed over: reading on has met it.
+    /// Reads the chunks with any of these octets once more. What is damaged is passed over: reading on has met it.
     ///
     /// # Errors
     /// When the file system fails.
-    pub fn reread(&self, after: u64, mut each: impl FnMut(&Chunk)) -> io::Result<()> {
-        for Segment { number, .. } in self.segments.iter().filter(|segment| segment.end > after) {
+    pub fn reread(&self, octets: &Range<u64>, mut each: impl FnMut(&Chunk)) -> io::Result<()> {
+        let is_meant = |segment: &&Segment| segment.end > octets.start && segment.start <= octets.end;
+        for Segment { number, .. } in self.segments.iter().filter(is_meant) {
             segment::each_chunk(&self.segment_path(*number), |chunk| {
-                if chunk.end() > after {
+                if chunk.end() > octets.start && chunk.start < octets.end {
                     each(chunk);
                 }
             })?;

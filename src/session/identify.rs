@@ -12,19 +12,20 @@ use super::anomaly::Anomaly;
 use super::drift::Drifts;
 use super::earlier_tables::EarlierTables;
 use super::end::{Cause, SessionEnd, WaitingMessages};
+use super::input::{for_each_frame, is_of_peer, octets};
 use super::messages::{IdentifiedRouter, Session};
 use super::missing_withdrawals::MissingWithdrawals;
 use super::outbox::Outbox;
 use super::peer_owners::Sharing;
 use super::peer_records::{self, router_note};
 use super::peers::Peers;
-use super::pending_messages::PendingMessages;
 use super::read_timeout;
 use super::registry::{ClaimError, Joined};
 use super::standby::Standby;
 use super::table_names::TableNames;
 use super::tables::RouterTables;
 use super::unnamed::Unnamed;
+use crate::journal::Chunk;
 use crate::model::{RouterId, RouterRecord, SessionEventKind, TableKey, TableNameRecord};
 use crate::pipeline::{Claim, ClaimRight, Claimed, Denial, StateItem};
 use crate::wire::bmp;
@@ -35,6 +36,15 @@ const CLAIM_AT_STOP_MAX: Duration = Duration::from_secs(2);
 
 /// The interval at which it checks in the meantime whether the collector stops.
 const CLAIM_TICK: Duration = Duration::from_millis(100);
+
+/// Messages that have waited for the router's name: those of these chunks that are about a peer and begin before an
+/// octet of the input.
+struct Waiting {
+    chunks: Vec<Chunk>,
+    before: u64,
+    /// The octets of the messages.
+    bytes: usize,
+}
 
 impl Session {
     /// Identifies the router: claims it here and in the database, and applies the messages that waited for that.
@@ -53,17 +63,46 @@ impl Session {
         self.input.identify(&router);
         self.host.connection.note_named();
         let joined = self.claim_here(&router)?;
+        // What becomes of the claim may let go of them.
+        let waiting = self.read_waiting();
         let right = if self.resumed.is_some() { ClaimRight::Replaying } else { ClaimRight::Connected };
         match self.claim(record, right, &joined)? {
             Ok(claimed) => self.begin(router, hostname, joined, claimed)?,
             Err(denial) => self.denied(router, denial)?,
         }
+        self.apply_waiting(&waiting)
+    }
+
+    /// Reads the messages that have waited for the router's name once more.
+    fn read_waiting(&self) -> Waiting {
+        let Unnamed { waiting: bytes, waiting_before: before, .. } = self.unnamed;
+        let chunks = if bytes > 0 { self.input.again(&(0..before)) } else { Vec::new() };
+        Waiting { chunks, before, bytes }
+    }
+
+    /// Applies them.
+    fn apply_waiting(&mut self, waiting: &Waiting) -> Result<(), SessionEnd> {
         let position = self.position;
-        std::mem::take(&mut self.pending).drain(|frame, received_at, start| {
-            self.set_position(start);
-            self.apply(frame, bmp::decode(frame), received_at)
-        })?;
+        let (mut result, mut bytes) = (Ok(()), 0);
+        for chunk in &waiting.chunks {
+            let mut start = chunk.start;
+            for_each_frame(&chunk.bytes, usize::MAX, |frame| {
+                if is_of_peer(frame) && start < waiting.before {
+                    bytes += frame.bytes.len();
+                    if result.is_ok() {
+                        self.set_position(start);
+                        result = self.apply(frame, bmp::decode(frame), chunk.received_at);
+                    }
+                }
+                start += octets(frame.bytes.len());
+            });
+        }
+        result?;
         self.set_position(position);
+        if bytes < waiting.bytes {
+            let lost = waiting.bytes - bytes;
+            self.gap(&format!("input lost: {lost} bytes that waited for the router's name cannot be read back"));
+        }
         Ok(())
     }
 
@@ -187,12 +226,12 @@ impl Session {
             Denial::Owned { .. } if self.resumed.is_some() => Err(Cause::OwnershipLost.into()),
             Denial::Owned { by, session, names } => {
                 self.host.shared.registry.leave(&router, &self.host.connection);
+                self.unnamed = Unnamed::default();
                 let standby = Standby::new(router, session, by.clone());
                 if !self.host.options().standby_window.is_zero() && !self.input.is_relayed() {
                     self.begin_standby(standby, &names);
                     return Ok(());
                 }
-                (self.pending, self.unnamed) = (PendingMessages::default(), Unnamed::default());
                 self.standby = Some(standby);
                 Err(SessionEnd::new(Cause::StandsBy, by))
             }
@@ -209,7 +248,7 @@ impl Session {
         if self.identified.is_some() {
             return Ok(());
         }
-        let bytes = size() + self.pending.size();
+        let bytes = size() + self.unnamed.waiting;
         let time_max = read_timeout::greeting_time(self.host.shared.options.message_time_max);
         let budget = &self.host.shared.inputs.unnamed;
         let Some(why) = self.unnamed.excess(budget, bytes, age, time_max) else { return Ok(()) };

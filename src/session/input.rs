@@ -541,6 +541,11 @@ pub(super) fn is_of_peer(frame: &bmp::Frame<'_>) -> bool {
     matches!(frame.type_code, 0..=3)
 }
 
+/// Returns a length as octets of the input.
+pub(super) fn octets(bytes: usize) -> u64 {
+    u64::try_from(bytes).expect("a length fits 64 bits")
+}
+
 fn memory_of(chunk: &Chunk) -> usize {
     chunk.bytes.len() + CHUNK_OVERHEAD
 }

@@ -15,7 +15,6 @@ use super::identity::Identity;
 use super::input::Input;
 use super::messages::Session;
 use super::peer_up_cache::PeerUpCache;
-use super::pending_messages::PendingMessages;
 use super::reading::Readings;
 use super::rib_filter::RibFilter;
 use super::shared::Shared;
@@ -45,7 +44,6 @@ impl Session {
             stored_families,
             identified: None,
             standby: None,
-            pending: PendingMessages::default(),
             unnamed: Unnamed::default(),
             skipped: 0,
             lost: None,

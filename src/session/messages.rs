@@ -21,7 +21,6 @@ use super::missing_withdrawals::MissingWithdrawals;
 use super::peer_owners::Sharing;
 use super::peer_up_cache::PeerUpCache;
 use super::peers::Peers;
-use super::pending_messages::PendingMessages;
 use super::reading::{Reading, Readings};
 use super::rib_filter::{Decision, RibFilter};
 use super::rib_source::RibSource;
@@ -62,7 +61,6 @@ pub struct Session {
     pub(super) identified: Option<IdentifiedRouter>,
     /// Set when another collector has the router.
     pub(super) standby: Option<Standby>,
-    pub(super) pending: PendingMessages,
     pub(super) unnamed: Unnamed,
     /// The messages after the one that ended the session, which are not applied.
     pub(super) skipped: usize,
@@ -128,7 +126,7 @@ impl Session {
             if self.identity.is_ready() {
                 self.identify()?;
             } else if is_of_peer(frame) {
-                self.pending.add(frame, received_at, self.position);
+                self.unnamed.wait(frame.bytes.len(), self.position);
                 return Ok(());
             }
         }

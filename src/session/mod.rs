@@ -65,7 +65,6 @@ pub(crate) mod peer_records;
 mod peer_state;
 pub(crate) mod peer_up_cache;
 pub mod peers;
-pub mod pending_messages;
 pub mod proxy_header;
 pub(crate) mod read_timeout;
 mod reader;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::connection::Connection;
 use super::end::{Cause, GapAfter, InputAfter, SessionEnd};
-use super::input::{Input, Next, for_each_frame};
+use super::input::{Input, Next, for_each_frame, octets};
 use super::messages::Session;
 use super::read_timeout::ReadTimeout;
 use super::reader::Reader;
@@ -232,10 +232,6 @@ fn apply(
             Err(end)
         }
     }
-}
-
-fn octets(bytes: usize) -> u64 {
-    u64::try_from(bytes).expect("a length fits 64 bits")
 }
 
 #[cfg(test)]

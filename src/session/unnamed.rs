@@ -1,7 +1,7 @@
 //! Sessions whose router is not identified yet: limits on their memory and time, and their end.
 //!
-//! Messages that arrive before the router is identified wait in memory only. When they need too much memory, or take
-//! too long, the router is identified by its address, so none of them is lost; but a session that has sent no readable
+//! Messages that arrive before the router is identified wait in the session's input. When they need too much of it, or
+//! take too long, the router is identified by its address, so none of them is lost; but a session that has sent no readable
 //! message about a peer ends.
 
 use std::sync::Arc;
@@ -34,6 +34,9 @@ pub(super) struct Unnamed {
     messages: u64,
     /// True if one of them was about a peer and could be decoded.
     pub(super) has_said: bool,
+    /// The octets of the messages that wait, and the octet of the input before which they begin.
+    pub(super) waiting: usize,
+    pub(super) waiting_before: u64,
     /// The session's age at the check after the first one.
     since: Option<Duration>,
     share: Option<Share>,
@@ -67,6 +70,12 @@ impl Unnamed {
     pub(super) fn count(&mut self, is_said: bool) {
         self.messages += 1;
         self.has_said |= is_said;
+    }
+
+    /// Notes that a message of so many bytes waits, which is after `start` octets of the session's input.
+    pub(super) fn wait(&mut self, bytes: usize, start: u64) {
+        self.waiting += bytes;
+        self.waiting_before = start + 1;
     }
 
     /// Returns why the session exceeds its limits at this age, if it does; `bytes` is the memory that it uses,

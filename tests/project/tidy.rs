@@ -147,7 +147,6 @@ const RULES: &[Rule] = &[
             "session/peer_records.rs",
             "session/peer_state.rs",
             "session/peers.rs",
-            "session/pending_messages.rs",
             "session/reading.rs",
             "session/removal.rs",
             "session/reread.rs",

@@ -1,5 +1,7 @@
 //! The way of input into the journal and out of it: what it refuses, and what the database has.
 
+use std::io;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use super::super::end::{Cause, SessionEnd};
@@ -97,6 +99,16 @@ impl Input {
         self.feed.iter().for_each(|feed| feed.removed_before(stream.ends().0));
     }
 
+    /// Returns the chunks with any of these octets of a session whose router is not identified, of which nothing is let
+    /// go; those that cannot be read are missing.
+    pub(crate) fn again(&self, octets: &Range<u64>) -> Vec<Chunk> {
+        let mut chunks = Vec::new();
+        if let Err(error) = self.lock().reread(octets, |chunk| chunks.push(chunk.clone())) {
+            self.journal.note_error(&error.into());
+        }
+        chunks
+    }
+
     /// Returns the reader of the feed for which the session has to be closed, and gives another one that begins in the
     /// middle the messages that stay valid; everything that was taken is applied.
     pub(crate) fn serve_feed(&self, peer_ups: impl FnOnce() -> Vec<u8>) -> Option<String> {
@@ -109,6 +121,14 @@ impl Input {
 }
 
 impl Inner {
+    /// Gives each chunk with any of these octets to `each` once more, as far as it is kept.
+    pub(super) fn reread(&self, octets: &Range<u64>, mut each: impl FnMut(&Chunk)) -> io::Result<()> {
+        let read = self.stream.as_ref().map_or(Ok(()), |stream| stream.reread(octets, &mut each));
+        let in_memory = self.kept.iter().chain(&self.waiting).filter(|chunk| chunk.start >= self.journaled);
+        in_memory.filter(|chunk| chunk.start < octets.end).for_each(|chunk| each(chunk));
+        read
+    }
+
     /// Notes what is stored now. Returns the octets that have been stored for [`KEPT_STORED`].
     fn stored_for_long(&mut self, stored: u64) -> u64 {
         if self.stored_marks.back().is_none_or(|(at, octets)| *octets < stored && at.elapsed() >= STORED_MARK_EVERY) {

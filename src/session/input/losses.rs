@@ -121,10 +121,7 @@ impl Inner {
             }
         };
         keep(peer_ups);
-        let stored = input.stored().unwrap_or(0);
-        let read = self.stream.as_ref().map_or(Ok(()), |stream| stream.reread(stored, |chunk| keep(&chunk.bytes)));
-        let in_memory = self.kept.iter().chain(&self.waiting).filter(|chunk| chunk.start >= self.journaled);
-        in_memory.for_each(|chunk| keep(&chunk.bytes));
+        let read = self.reread(&(input.stored().unwrap_or(0)..u64::MAX), |chunk| keep(&chunk.bytes));
         let error = read.err().map(|failed| failed.to_string()).or(error);
         let why = error.map(|error| format!(": {error}")).unwrap_or_default();
         format!("; {kept} of {all} bytes are kept in {}{why}", file.path().display())

@@ -26,7 +26,7 @@ use rib_ingester::session::connection::Connection;
 use rib_ingester::session::drift::Resyncs;
 use rib_ingester::session::frame::FrameBuffer;
 use rib_ingester::session::identity::IdentityRule;
-use rib_ingester::session::input::Input;
+use rib_ingester::session::input::{Input, Next};
 use rib_ingester::session::messages::Session;
 use rib_ingester::session::other_protocol::NotBmp;
 use rib_ingester::session::refused_connections::Refusals;
@@ -136,18 +136,15 @@ impl Database {
         let shared = Arc::new(self.shared(control));
         let source = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 9));
         let connection = shared.registry.connect(source, self.socket.try_clone().unwrap(), ONE).unwrap();
-        let mut session = Session::new(
-            Arc::clone(&shared),
-            Arc::clone(&connection),
-            Arc::new(Input::new(1, connection.source, &shared.journal)),
-        );
-        let end = self.read(stream, cuts, &mut session, &mut story);
+        let input = Arc::new(Input::new(1, connection.source, &shared.journal));
+        let mut session = Session::new(Arc::clone(&shared), Arc::clone(&connection), Arc::clone(&input));
+        let end = self.read(stream, cuts, &mut session, &input, &mut story);
         self.finish(end, session, &shared, &connection, &mut story);
         story
     }
 
     /// Reads the stream as the session's thread does; why it ended.
-    fn read(&self, stream: &[u8], cuts: Cuts, session: &mut Session, story: &mut Story) -> SessionEnd {
+    fn read(&self, stream: &[u8], cuts: Cuts, session: &mut Session, input: &Input, story: &mut Story) -> SessionEnd {
         let mut buffer = FrameBuffer::new(MESSAGE_MAX);
         let piece = if let Cuts::Every(piece) = cuts { piece } else { usize::MAX };
         let mut stream = Pieces(stream, piece);
@@ -159,7 +156,13 @@ impl Database {
                     Ok(None) => break,
                     Ok(Some(frame)) => {
                         messages += 1;
-                        if let Err(end) = session.message(&frame, Timestamp::from_wire(1, messages)) {
+                        let read_at = Timestamp::from_wire(1, messages);
+                        // What waits for the router's name is read from there once more.
+                        if input.router().is_none() {
+                            assert!(input.append(read_at, frame.bytes.into()));
+                            assert!(matches!(input.next(Duration::ZERO), Next::Chunk(..)));
+                        }
+                        if let Err(end) = session.message(&frame, read_at) {
                             return end;
                         }
                         octet += u64::try_from(frame.bytes.len()).unwrap();
