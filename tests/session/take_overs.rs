@@ -101,6 +101,9 @@ fn peers_that_changed_without_an_owner_are_told() {
     }
     let routes = |scene: &Scene| scene.db.rows("SELECT peer_address, count(*) FROM adj_rib_in GROUP BY 1 ORDER BY 1");
     eventually_equal(["192.0.2.7|2", "192.0.2.8|2", "192.0.2.9|2"].map(str::to_owned).to_vec(), || routes(&scene));
+    // They are stored after the routes.
+    let told = "SELECT FROM session_events WHERE peer_address <> '127.0.0.1' AND kind = 'peer_up'";
+    eventually_equal(3, || scene.db.rows(told).len());
     scene.collector(0).signal("STOP");
     [flaps, goes].iter().for_each(|peer| scene.router.send(0, &bmp::peer_down(*peer, 3)));
     scene.router.send(0, &peer_with(flaps, &["198.51.100.0/24"]));
