@@ -97,14 +97,20 @@ fn routes_of_a_session_cut_off_before_any_name() {
 
 #[test]
 fn a_stop_applies_what_a_router_without_a_name_said() {
-    let db = TestDb::migrated();
-    let ingester = Ingester::start(&db.url(), &[]);
-    let mut router = ingester.connect();
-    router.send(&announce(Peer::global_instance(PEER, 64_501), "203.0.113.0/24"));
-    is_read(&router);
-    assert!(ingester.stop().success());
-    assert_eq!(adj_rib_in(&db), ["127.0.0.1 203.0.113.0/24"]);
-    assert_eq!(events(&db), ["127.0.0.1 A 203.0.113.0/24"]);
+    for settings in [&[][..], &[("JOURNAL", "off")]] {
+        let db = TestDb::migrated();
+        let ingester = Ingester::start(&db.url(), settings);
+        let mut router = ingester.connect();
+        let peer = Peer::global_instance(PEER, 64_501);
+        let gone = bmp::route_monitoring(peer, &bmp::withdraw(&["203.0.113.0/24"]));
+        for message in [announce(peer, "203.0.113.0/24"), gone, announce(peer, "203.0.113.0/24")] {
+            router.send(&message);
+            is_read(&router);
+        }
+        assert!(ingester.stop().success());
+        assert_eq!(adj_rib_in(&db), ["127.0.0.1 203.0.113.0/24"]);
+        assert_eq!(events(&db), ["A", "D", "A"].map(|action| format!("127.0.0.1 {action} 203.0.113.0/24")));
+    }
 }
 
 /// Messages of this type without a body, or with a body of this many octets that cannot be decoded.
@@ -165,6 +171,8 @@ fn a_session_that_names_nobody_ends_with_a_reason() {
     let mut silent = ingester.connect_from("127.0.0.2");
     silent.send(&bmp::initiation(b"edge2", b""));
     let mut talker = ingester.connect_from("127.0.0.3");
+    // It is not taken for a session that says nothing while the other one is read.
+    talker.send(&bmp::initiation(b"edge3", b""));
     let mut large = ingester.connect_from("127.0.0.4");
     large.send_or_be_cut(&junk(3, 60_000, MUCH));
     eventually("the one that says too much is closed", || large.is_gone().then_some(()));
