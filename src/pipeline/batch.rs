@@ -65,7 +65,7 @@ impl Batch {
     /// Returns whether `op` may join: not if something reported before it would then be executed after it.
     pub(super) fn may_take(&self, owner: &Ownership, op: &StateOp) -> bool {
         match op {
-            StateOp::SyncStart { tables, .. } => tables.iter().all(|table| {
+            StateOp::SyncStart { tables, beside, .. } => tables.iter().chain(beside).all(|table| {
                 let place = place(table);
                 !self.begun.contains(&place) && !self.touched.contains(&place) && !self.ends.forbids_start(table)
             }),
@@ -76,12 +76,7 @@ impl Batch {
             // Peers are forgotten after peers are written: a peer that is reported again after that needs the next
             // batch.
             StateOp::PeerSeen(_) => !self.extras.forgets_peers_of(&owner.router),
-            StateOp::Load { tables, .. } => tables.iter().all(|table| {
-                let place = place(table);
-                !self.begun.contains(&place) && !self.touched.contains(&place) && !self.ends.forbids_start(table)
-            }),
-            StateOp::TableNames(_)
-            | StateOp::RouterSeen(_)
+            StateOp::RouterSeen(_)
             | StateOp::TablesDown { .. }
             | StateOp::MarkStale(_)
             | StateOp::SessionState { .. }
@@ -127,11 +122,9 @@ impl Batch {
                 self.extras.push_add_path(router, record);
             }
             StateOp::SessionEvent(event) => self.push_event(Some(router.clone()), event),
-            StateOp::SyncStart { tables, stored } => self.push_start(Start { tables, stored, ..Start::of(owner) }),
-            StateOp::Load { tables, stored } => {
-                self.push_start(Start { loaded: tables, stored: Some(stored), ..Start::of(owner) });
+            StateOp::SyncStart { tables, names, beside, stored } => {
+                self.push_start(Start { owner: Arc::clone(owner), tables, names, beside, stored });
             }
-            StateOp::TableNames(names) => self.push_start(Start { names, ..Start::of(owner) }),
             StateOp::EndOfRib { table, stale } => {
                 self.push_over(Over { eor_seen: true, ..Over::of(owner, table, stale) });
             }

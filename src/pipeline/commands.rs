@@ -115,7 +115,7 @@ impl Writer {
     /// Sends a session the stored routes of the tables that it asked about.
     fn answer(&mut self, start: Start) {
         let Some(reply) = start.stored else { return };
-        let tables: Vec<&Table> = start.tables.iter().chain(&start.loaded).map(|table| &**table).collect();
+        let tables: Vec<&Table> = start.tables.iter().chain(&start.beside).map(|table| &**table).collect();
         match self.command(&start.owner.router, |client, _| load::load(client, &tables)) {
             // A session that is gone needs no answer.
             Ok(stored) => drop(reply.try_send(stored)),

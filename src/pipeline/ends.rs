@@ -21,17 +21,9 @@ pub(super) struct Start {
     /// The names of tables.
     pub(super) names: Vec<TableNameRecord>,
     /// Tables whose dumps do not begin, but whose stored routes are requested.
-    pub(super) loaded: Vec<Arc<Table>>,
+    pub(super) beside: Vec<Arc<Table>>,
     /// The channel for the stored routes of both; `None`: the session does not ask.
     pub(super) stored: Option<Sender<Vec<Vec<StoredRoute>>>>,
-}
-
-impl Start {
-    /// Creates an empty one.
-    pub(super) fn of(owner: &Arc<Ownership>) -> Start {
-        let (tables, names, loaded) = (Vec::new(), Vec::new(), Vec::new());
-        Start { owner: Arc::clone(owner), tables, names, loaded, stored: None }
-    }
 }
 
 /// The end of a dump of a table.

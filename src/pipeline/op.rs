@@ -235,23 +235,18 @@ pub enum StateOp {
     SyncStart {
         /// The tables, each once.
         tables: Vec<Arc<Table>>,
-        /// Receives every stored route of each table, in the order of the tables; the writer never blocks on it.
-        /// `None`: the session knows that nothing is stored of any of them, and goes on immediately.
+        /// Their names, stored before their first rows.
+        names: Vec<TableNameRecord>,
+        /// Tables whose dumps do not begin, and whose stored routes the session wants too.
+        beside: Vec<Arc<Table>>,
+        /// Receives every stored route of each table, in the order of the tables, then of those beside; the writer never
+        /// blocks on it. `None`: the session knows that nothing is stored of any of them, and goes on immediately.
         ///
         /// History is read by comparing the times of events and of rows of `session_events`. So the session waits for
         /// an answer where such a row may still be on its way: for its first tables (`session_up`), and for the next
         /// ones after a [`StateOp::TablesDown`]. One answer covers everything that was reported before it.
         stored: Option<Sender<Vec<Vec<StoredRoute>>>>,
     },
-    /// The session asks for the stored routes of tables whose dumps do not begin.
-    Load {
-        /// The tables, each once.
-        tables: Vec<Arc<Table>>,
-        /// As in [`StateOp::SyncStart`].
-        stored: Sender<Vec<Vec<StoredRoute>>>,
-    },
-    /// The names of tables whose dumps have just begun: stored before their first rows.
-    TableNames(Vec<TableNameRecord>),
     /// One route was announced or withdrawn.
     Route {
         /// The table of the route.

@@ -30,7 +30,7 @@ impl RouterTables {
             return Ok(());
         }
         let tables: Vec<Arc<Table>> = begun.iter().map(|(_, table)| Arc::clone(&table.table)).collect();
-        let stored = self.ask(tables, vec![])?;
+        let stored = self.ask(tables, vec![], vec![])?;
         for ((key, RibTable { table, origin, .. }), stored) in begun.into_iter().zip(stored) {
             self.insert(key, &table, origin, &stored);
         }
@@ -95,10 +95,10 @@ impl RouterTables {
         let loaded: Option<Vec<_>> = all.iter().map(|(key, _)| self.loaded.remove(key)).collect();
         let stored = match loaded.filter(|_| !self.must_wait) {
             Some(loaded) => {
-                self.outbox.op(StateOp::SyncStart { tables: tables.clone(), stored: None })?;
+                self.outbox.op(unasked(tables.clone(), vec![]))?;
                 loaded
             }
-            None => self.ask(tables.clone(), vec![])?,
+            None => self.ask(tables.clone(), vec![], vec![])?,
         };
         for (((key, origin), table), stored) in all.into_iter().zip(&tables).zip(stored) {
             self.insert(key, table, origin, &stored);
@@ -187,11 +187,9 @@ impl RouterTables {
         let names = self.names(&key, &origin);
         let loaded = self.loaded.remove(&key);
         let stored = if self.must_wait || (may_be_stored && loaded.is_none()) {
-            self.load(beside)?;
-            self.ask(vec![Arc::clone(table)], names)?.into_iter().next().unwrap_or_default()
+            self.ask(vec![Arc::clone(table)], names, beside)?.into_iter().next().unwrap_or_default()
         } else {
-            self.outbox.op(StateOp::SyncStart { tables: vec![Arc::clone(table)], stored: None })?;
-            self.outbox.remember(names)?;
+            self.outbox.op(unasked(vec![Arc::clone(table)], names))?;
             loaded.unwrap_or_default()
         };
         self.insert(key.clone(), table, origin.clone(), &stored);
@@ -209,24 +207,17 @@ impl RouterTables {
         self.start(other, &table, origin.clone(), true, vec![])
     }
 
-    /// Loads the stored routes of tables that do not begin yet, in one request.
-    fn load(&mut self, tables: Vec<Arc<Table>>) -> Result<(), SessionEnd> {
-        if tables.is_empty() {
-            return Ok(());
-        }
-        let keys: Vec<TableKey> = tables.iter().map(|table| place_of(table)).collect();
-        let answer = self.outbox.load(tables)?;
-        self.loaded.extend(keys.into_iter().zip(answer));
-        Ok(())
-    }
-
-    /// Begins tables and waits for their stored routes.
+    /// Begins tables and waits for their stored routes; loads those of the tables `beside`, which do not begin yet.
     fn ask(
         &mut self,
         tables: Vec<Arc<Table>>,
         names: Vec<TableNameRecord>,
+        beside: Vec<Arc<Table>>,
     ) -> Result<Vec<Vec<StoredRoute>>, SessionEnd> {
-        let answer = self.outbox.begin(tables, names)?;
+        let keys: Vec<TableKey> = beside.iter().map(|table| place_of(table)).collect();
+        let mut answer = self.outbox.begin(tables, names, beside)?;
+        let of_beside = answer.split_off(answer.len() - keys.len());
+        self.loaded.extend(keys.into_iter().zip(of_beside));
         self.must_wait = false;
         Ok(answer)
     }
@@ -291,6 +282,11 @@ impl RouterTables {
         let record = self.peers.record(&table.origin.peer);
         record.is_some_and(|record| record.completed.contains(&(key.view, table.family())))
     }
+}
+
+/// Returns the beginning of tables of which nothing has to be loaded.
+fn unasked(tables: Vec<Arc<Table>>, names: Vec<TableNameRecord>) -> StateOp {
+    StateOp::SyncStart { tables, names, beside: Vec::new(), stored: None }
 }
 
 fn place_of(table: &Table) -> TableKey {

@@ -181,28 +181,17 @@ impl Outbox {
         self.owner.meter.table(table)
     }
 
-    /// Begins tables, with the names to store for them, and waits for their stored routes.
+    /// Begins tables, with the names to store for them, and waits for their stored routes, and for those of the tables
+    /// `beside`, which do not begin.
     pub(super) fn begin(
         &mut self,
         tables: Vec<Arc<Table>>,
         names: Vec<TableNameRecord>,
+        beside: Vec<Arc<Table>>,
     ) -> Result<Vec<Vec<StoredRoute>>, SessionEnd> {
         let (reply, answer) = bounded(1);
-        self.op(StateOp::SyncStart { tables, stored: Some(reply) })?;
-        self.remember(names)?;
+        self.op(StateOp::SyncStart { tables, names, beside, stored: Some(reply) })?;
         self.answer(&answer)
-    }
-
-    /// Loads the stored routes of tables that do not begin yet, in one request.
-    pub(super) fn load(&mut self, tables: Vec<Arc<Table>>) -> Result<Vec<Vec<StoredRoute>>, SessionEnd> {
-        let (reply, answer) = bounded(1);
-        self.op(StateOp::Load { tables, stored: reply })?;
-        self.answer(&answer)
-    }
-
-    /// Stores the names of tables that have just begun.
-    pub(super) fn remember(&mut self, names: Vec<TableNameRecord>) -> Result<(), SessionEnd> {
-        if names.is_empty() { Ok(()) } else { self.op(StateOp::TableNames(names)) }
     }
 
     fn answer<T>(&mut self, answer: &Receiver<T>) -> Result<T, SessionEnd> {
@@ -288,17 +277,18 @@ impl Outbox {
     }
 
     /// Adds a change of state.
-    pub fn op(&mut self, op: StateOp) -> Result<(), SessionEnd> {
+    pub fn op(&mut self, mut op: StateOp) -> Result<(), SessionEnd> {
         if self.stands_by() {
             // It has heard every route itself.
-            if let StateOp::SyncStart { tables, stored: Some(reply) } | StateOp::Load { tables, stored: reply } = op {
-                let _ = reply.try_send(vec![Vec::new(); tables.len()]);
+            if let StateOp::SyncStart { tables, beside, stored: Some(reply), .. } = op {
+                let _ = reply.try_send(vec![Vec::new(); tables.len() + beside.len()]);
             }
             return Ok(());
         }
-        // What is loaded is what is stored at that position.
-        if self.is_stored(self.stored.state) && !matches!(op, StateOp::SyncStart { .. } | StateOp::Load { .. }) {
-            return Ok(());
+        if self.is_stored(self.stored.state) {
+            // What is loaded is what is stored at that position, where the tables may have other names by now.
+            let StateOp::SyncStart { names, .. } = &mut op else { return Ok(()) };
+            names.clear();
         }
         self.read_at.get_or_insert_with(Instant::now);
         match &op {
@@ -489,11 +479,11 @@ fn octets_beside(op: &StateOp) -> usize {
         StateOp::SessionEvent(event) => event.table_name.as_ref().map_or(0, |name| name.len()) + text(&event.reason),
         StateOp::EndOfRib { stale, .. } | StateOp::PurgeStale { stale, .. } => size_of_val(stale.as_slice()),
         StateOp::Statistics(all) => size_of_val(all.as_slice()),
-        StateOp::TableNames(names) => names.iter().map(|name| size_of_val(name) + 3 * name.table_name.len()).sum(),
+        StateOp::SyncStart { names, .. } => {
+            names.iter().map(|name| size_of_val(name) + 3 * name.table_name.len()).sum()
+        }
         StateOp::Route { .. }
         | StateOp::RouterSeen(_)
-        | StateOp::SyncStart { .. }
-        | StateOp::Load { .. }
         | StateOp::TableSeen(_)
         | StateOp::Audit { .. }
         | StateOp::TablesDown { .. }

@@ -1,10 +1,14 @@
 //! The pieces that an outbox passes on.
 
+use std::net::Ipv4Addr;
+
 use super::*;
-use crate::model::{Afi, Nlri, Prefix, RouterId, SessionEvent, SessionEventKind, Timestamp};
+use crate::model::{Afi, Asn, Nlri, Prefix, Rd, RouterId, SessionEvent, SessionEventKind, Timestamp, View};
 use crate::pipeline::{Doubts, Existing, channels};
+use crate::session::changes::TableKind;
 use crate::session::peer_records::router_note;
 use crate::store::copy_encoding::EncodedRoute;
+use crate::wire::bmp::peer::PeerKind;
 
 /// Size of each attribute set and of each raw message, bytes: a few of either fill a piece.
 const BYTES: usize = 100 * 1024;
@@ -93,4 +97,29 @@ fn what_is_said_of_peers_counts_in_bytes_too() {
         other => panic!("{other:?}"),
     });
     assert_eq!(pieces.collect::<Vec<_>>(), [6, 6, 6, 2]);
+}
+
+#[test]
+fn a_table_that_begins_in_a_replay_has_its_later_name() {
+    let router = RouterId::new("10.0.0.1");
+    let (sender, receivers) = channels(1, 1);
+    let owner = Arc::new(Ownership::new(router.clone(), 1, Arc::default()));
+    let mut outbox = Outbox::new(owner, sender.state(&router).clone(), None);
+    outbox.set_replayed(StoredPositions { state: Some(20), history: None });
+    let kind = PeerKind::LocRib(Rd::default());
+    let peer = PeerId { kind, address: None, asn: Asn(0), bgp_id: Ipv4Addr::UNSPECIFIED };
+    let origin = TableOrigin { peer, given: "red".into(), unicast: "red".into(), part: TableKind::Unicast };
+    let names = || vec![peer_records::table_name(View::LocRib.kind(), &origin, &"red".into())];
+    for octet in [10, 20] {
+        outbox.set_position(octet);
+        let begin = StateOp::SyncStart { tables: Vec::new(), names: names(), beside: Vec::new(), stored: None };
+        outbox.op(begin).unwrap();
+    }
+    outbox.flush().unwrap();
+    let Ok(StateItem::Batch(batch)) = receivers.state[0].try_recv() else { panic!("it was passed on") };
+    let names = batch.ops.iter().map(|op| match op {
+        StateOp::SyncStart { names, .. } => names.len(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(names.collect::<Vec<_>>(), [0, 1], "what is stored up to octet 20 is not stored again");
 }

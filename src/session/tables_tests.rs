@@ -59,11 +59,8 @@ fn holding(stored: Vec<StoredRoute>, earlier: EarlierTables, redump: Redump) -> 
         for item in from_session {
             if let StateItem::Batch(batch) = &item {
                 for op in &batch.ops {
-                    if let StateOp::Load { tables, stored: reply } = op {
-                        reply.send(vec![stored.clone(); tables.len()]).unwrap();
-                    }
-                    if let StateOp::SyncStart { tables, stored: Some(reply) } = op {
-                        reply.send(vec![stored.clone(); tables.len()]).unwrap();
+                    if let StateOp::SyncStart { tables, beside, stored: Some(reply), .. } = op {
+                        reply.send(vec![stored.clone(); tables.len() + beside.len()]).unwrap();
                     }
                 }
             }
@@ -121,9 +118,10 @@ impl Bench {
 
 fn say(op: &StateOp) -> Option<String> {
     Some(match op {
-        StateOp::SyncStart { tables, .. } => {
+        StateOp::SyncStart { tables, beside, .. } => {
             let names: Vec<&str> = tables.iter().map(|table| &*table.name).collect();
-            format!("start {}", names.join(" "))
+            let load = if beside.is_empty() { String::new() } else { format!(", load {}", beside.len()) };
+            format!("start {}{load}", names.join(" "))
         }
         StateOp::Route { nlri, change, .. } => format!("{} {}", say_change(change), nlri.prefix),
         StateOp::EndOfRib { stale, .. } => format!("eor {stale:?}"),
@@ -141,10 +139,8 @@ fn say(op: &StateOp) -> Option<String> {
         StateOp::SessionEvent(SessionEvent { kind: SessionEventKind::TableFull, reason, .. }) => {
             format!("refused: {}", reason.as_deref().unwrap())
         }
-        StateOp::Load { tables, .. } => format!("load {}", tables.len()),
         StateOp::PeersUnknown(_) | StateOp::PeerSeen(_) | StateOp::Statistics(_) => "peers".to_owned(),
-        StateOp::AddPathSeen(_) | StateOp::TableNames(_) => return None,
-        StateOp::RouterSeen(_) | StateOp::TableSeen(_) | StateOp::SessionEvent(_) => {
+        StateOp::AddPathSeen(_) | StateOp::RouterSeen(_) | StateOp::TableSeen(_) | StateOp::SessionEvent(_) => {
             return None;
         }
     })
@@ -491,8 +487,7 @@ fn a_vpn_end_of_rib_ends_the_tables_not_sent() {
     assert!(bench.vpn_eor() && !bench.vpn_eor());
     let (ops, events) = bench.written();
     let want = [
-        "load 2",
-        "start global|rd:0:0:2",
+        "start global|rd:0:0:2, load 2",
         "start global|rd:0:0:1 global|rd:0:0:3",
         "eor []",
         "down global|rd:0:0:1 global|rd:0:0:3",
@@ -552,7 +547,7 @@ fn names_are_remembered_once_and_before_their_routes() {
         let StateItem::Batch(batch) = item else { continue };
         for op in batch.ops {
             match op {
-                StateOp::TableNames(names) => told.extend(names.iter().map(|name| {
+                StateOp::SyncStart { names, .. } => told.extend(names.iter().map(|name| {
                     let TableNameRecord { name, table_name, safi, route_distinguisher, unicast, .. } = name;
                     format!("{name} {table_name} {safi} {route_distinguisher} {unicast}")
                 })),

@@ -247,7 +247,10 @@ impl Writers {
     /// The stored routes of each of the tables whose dumps begin.
     pub fn start_all(&self, owner: &Arc<Ownership>, tables: &[Arc<Table>]) -> Option<Vec<Vec<StoredRoute>>> {
         let (stored, answer) = crossbeam_channel::bounded(1);
-        self.send(owner, vec![StateOp::SyncStart { tables: tables.to_vec(), stored: Some(stored) }]);
+        self.send(
+            owner,
+            vec![StateOp::SyncStart { tables: tables.to_vec(), names: vec![], beside: vec![], stored: Some(stored) }],
+        );
         answer.recv_timeout(DEADLINE).ok()
     }
 

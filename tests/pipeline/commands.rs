@@ -105,7 +105,11 @@ fn thousands_of_tables_are_a_few_statements() {
             change: RouteChange::Announce(route(1)),
             was: Existing::No,
         };
-        [StateOp::SyncStart { tables: vec![t.clone()], stored: None }, first, StateOp::TableSeen(t.clone())]
+        [
+            StateOp::SyncStart { tables: vec![t.clone()], names: vec![], beside: vec![], stored: None },
+            first,
+            StateOp::TableSeen(t.clone()),
+        ]
     };
     writers.send(&owner, tables.iter().flat_map(begin).collect());
     let end = |t: &Arc<Table>| {
@@ -151,7 +155,8 @@ fn nothing_of_a_table_overtakes_anything_of_it() {
     let writers = Writers::start(&db);
     let owner = writers.claim("10.0.0.1").owner;
     let [a, b] = ["a", "b"].map(|name| table("10.0.0.1", name, Afi::Ipv4));
-    let begin = |t: &Arc<Table>| StateOp::SyncStart { tables: vec![t.clone()], stored: None };
+    let begin =
+        |t: &Arc<Table>| StateOp::SyncStart { tables: vec![t.clone()], names: vec![], beside: vec![], stored: None };
     let eor = |t: &Arc<Table>, prefix| StateOp::EndOfRib { table: t.clone(), stale: vec![nlri(prefix, None)] };
     let down = |t: &Arc<Table>| StateOp::TablesDown {
         tables: vec![(t.view, t.name.clone())],
@@ -360,7 +365,7 @@ fn large_removals_delay_no_other_router() {
     // Something before the removals, in the same batch, and something after them.
     let first = std::iter::once(withdraw(&tables[0], "10.1.0.0/16"));
     writers.send(&owner, first.chain(tables.iter().map(down)).collect());
-    let begin = StateOp::SyncStart { tables: vec![tables[0].clone()], stored: None };
+    let begin = StateOp::SyncStart { tables: vec![tables[0].clone()], names: vec![], beside: vec![], stored: None };
     writers.send(&owner, vec![begin, announce(&tables[0], "192.0.2.0/24", 2)]);
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
                  AND application_name LIKE 'rib-ingester/remove-%'";
@@ -395,7 +400,10 @@ fn reading_a_stored_table_delays_no_other_router() {
     let mut lock = db.client();
     lock.batch_execute("BEGIN; LOCK TABLE adj_rib_in IN ACCESS EXCLUSIVE MODE").unwrap();
     let (reply, answer) = crossbeam_channel::bounded(1);
-    writers.send(&owner, vec![StateOp::SyncStart { tables: vec![Arc::new(read)], stored: Some(reply) }]);
+    writers.send(
+        &owner,
+        vec![StateOp::SyncStart { tables: vec![Arc::new(read)], names: vec![], beside: vec![], stored: Some(reply) }],
+    );
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
                    AND application_name LIKE 'rib-ingester/load-%' AND wait_event_type = 'Lock'";
     wait_for("the load to meet the lock", || db.rows(waiting) == ["1"]);

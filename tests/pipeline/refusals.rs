@@ -326,7 +326,8 @@ fn a_refused_command_ends_its_session_and_no_other() {
         Arc::new(Table { view, ..Table::loc_rib(owner.router.clone(), name, Afi::Ipv4) })
     };
     let peer = AdjRibKey { address: "192.0.2.9".parse().unwrap(), policy: Policy::Pre };
-    let begin = |t: &Arc<Table>| StateOp::SyncStart { tables: vec![t.clone()], stored: None };
+    let begin =
+        |t: &Arc<Table>| StateOp::SyncStart { tables: vec![t.clone()], names: vec![], beside: vec![], stored: None };
     let eor = |t: &Arc<Table>| StateOp::EndOfRib { table: t.clone(), stale: vec![] };
     let down = |t: &Arc<Table>| StateOp::TablesDown {
         tables: vec![(t.view, t.name.clone())],

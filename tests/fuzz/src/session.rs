@@ -327,13 +327,13 @@ fn answer(item: &StateItem, held: &mut BTreeMap<Table, Routes>) {
 
 fn answer_op(op: &StateOp, held: &mut BTreeMap<Table, Routes>) {
     match op {
-        StateOp::SyncStart { tables, stored: None } => {
+        StateOp::SyncStart { tables, stored: None, .. } => {
             for table in tables {
                 held.entry(Table::clone(table)).or_default();
             }
         }
-        StateOp::SyncStart { tables, stored: Some(stored) } | StateOp::Load { tables, stored } => {
-            let routes = tables.iter().map(|table| {
+        StateOp::SyncStart { tables, beside, stored: Some(stored), .. } => {
+            let routes = tables.iter().chain(beside).map(|table| {
                 let routes = held.entry(Table::clone(table)).or_insert_with(|| stored_routes(table.afi));
                 let route = |(&(prefix, path_id), &fingerprint): (&(Prefix, u32), &u64)| StoredRoute {
                     prefix,
@@ -401,7 +401,8 @@ impl Story {
         }
         match op {
             StateOp::RouterSeen(record) => check_record(&record),
-            StateOp::SyncStart { tables, stored } => {
+            StateOp::SyncStart { tables, names, stored, .. } => {
+                names.iter().for_each(|name| check_text(&name.table_name));
                 for table in tables {
                     check_text(&table.name);
                     if self.by_ops.contains_key(&*table) {
@@ -414,8 +415,6 @@ impl Story {
                     self.by_events.insert(Table::clone(&table), held);
                 }
             }
-            StateOp::TableNames(names) => names.iter().for_each(|name| check_text(&name.table_name)),
-            StateOp::Load { .. } => {}
             StateOp::Route { table, nlri, change, was } => {
                 self.check_key(&table, &nlri);
                 let routes = self.by_ops.get_mut(&*table).expect("a table begins before its routes");
