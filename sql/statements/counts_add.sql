@@ -2,7 +2,7 @@
 --
 -- The last statement of its transaction, since other writers of the same router wait for these rows. They are met in the
 -- order of their key, so two writers do not lock them in opposite order.
-INSERT INTO route_counts AS c (router_id, rib, peer_address, is_post_policy, table_name, afi, routes)
+INSERT INTO {counts} AS c (router_id, rib, peer_address, is_post_policy, table_name, afi, routes)
 SELECT router_id, rib, COALESCE(peer_address, '0.0.0.0'), COALESCE(is_post_policy, false), table_name, afi, change
 FROM unnest($1::text[], $2::text[], $3::smallint[], $4::inet[], $5::boolean[], $6::text[], $7::bigint[])
     AS new (router_id, table_name, afi, peer_address, is_post_policy, rib, change)

@@ -5,7 +5,7 @@ FROM (
     SELECT {s.peer}s.table_name,
            sum(COALESCE(sum(c.routes), 0)) OVER (ORDER BY {s.peer}s.table_name) - COALESCE(sum(c.routes), 0) AS routes_before
     FROM {sync} s
-    LEFT JOIN route_counts c
+    LEFT JOIN {counts} c
         ON c.router_id = s.router_id AND c.rib = $5 AND c.table_name = s.table_name AND c.afi = s.afi {and c.peer = s.peer}
     WHERE s.router_id = $1 AND EXISTS (SELECT FROM router_owner WHERE router_id = $1 AND collector_id = $4)
     GROUP BY {s.peer}s.table_name

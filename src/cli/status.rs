@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::HumanBytes;
 
-use self::tables::{PEERS, TABLES, adj_ribs, ago, or_dash, section, tables};
+use self::tables::{FAMILIES, PEERS, TABLES, adj_ribs, ago, nlri_tables, or_dash, section, tables};
 use super::command::{CommandError, Output, connect, counted, print, show};
 use super::table::{self, Column, Table};
 use super::unreached::{self, Unreached};
@@ -90,13 +90,15 @@ fn text(status: &Status, unreached: &[Unreached], width: Option<usize>) -> Strin
         ("ROUTERS", "no router has connected yet", routers(status.now, &status.routers)),
         (TABLES, "no tables are stored", tables(status.now, &status.routers)),
         (PEERS, "", adj_ribs(status.now, &status.adj_ribs)),
+        (FAMILIES, "", nlri_tables(status.now, &status.nlri_tables)),
         ("HISTORY", "no partition exists yet", partitions(&status.partitions)),
     ];
-    // Most collectors store one kind of RIB, and need no line about the other.
-    let has_adj_ribs = !status.adj_ribs.is_empty();
+    // Most collectors store one kind of RIB and prefixes only, and need no line about the others.
+    let (has_adj_ribs, has_nlri) = (!status.adj_ribs.is_empty(), !status.nlri_tables.is_empty());
     let sections = sections.into_iter().filter(|(title, _, table)| match *title {
         PEERS => has_adj_ribs,
-        TABLES => !table.is_empty() || !has_adj_ribs,
+        FAMILIES => has_nlri,
+        TABLES => !table.is_empty() || !has_adj_ribs && !has_nlri,
         _ => true,
     });
     let mut out = format!("{}\n\n", summary(&status.routers));
@@ -149,6 +151,12 @@ fn routers(now: Timestamp, routers: &[RouterStatus]) -> Table {
     if has_rib {
         columns.insert(7, ("RIB", Column::Word));
     }
+    // The column is omitted if no router has routes of other families.
+    let has_nlri = routers.iter().any(|router| router.nlri_routes > 0);
+    if has_nlri {
+        let place = columns.iter().position(|(title, _)| *title == "since").unwrap_or(columns.len());
+        columns.insert(place, ("other families", Column::Number));
+    }
     // The column is omitted if no router's routes are about to expire.
     if routers.iter().any(|router| router.standing.expires_at.is_some()) {
         columns.push(("routes expire", Column::Word));
@@ -176,6 +184,9 @@ fn routers(now: Timestamp, routers: &[RouterStatus]) -> Table {
         ];
         if has_standby {
             row.insert(9, or_dash(router.standby.as_ref()));
+        }
+        if has_nlri {
+            row.insert(7, router.nlri_routes.to_string());
         }
         if has_rib {
             row.insert(7, router.rib.as_str().to_owned());

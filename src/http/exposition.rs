@@ -196,7 +196,7 @@ mod tests {
     use super::routers::TABLES_MAX;
     use super::*;
     use crate::metrics::WatchIncidents;
-    use crate::model::{Afi, RouterId, Table};
+    use crate::model::{Afi, RouterId, Table, View};
 
     fn lines(meters: &Meters, name: &str) -> Vec<String> {
         let text = text(meters, &Health::default()).unwrap();
@@ -212,6 +212,16 @@ mod tests {
         assert!(line.starts_with("rib_ingester_router_info{router=\"r\",hostname=\"a\\\"b\\\\c\\ndxxx"), "{line}");
         assert!(line.len() < 250, "{line}");
         assert_eq!(lines(&meters, "rib_ingester_session_up"), ["rib_ingester_session_up{router=\"r\"} 1"]);
+    }
+
+    #[test]
+    fn tables_of_other_families_have_their_family() {
+        let meters = Meters::default();
+        let loc_rib = Table::loc_rib(RouterId::new("r"), "global|nlri:25/70", Afi::Ipv6);
+        let table = Table { view: View::LocRib.of_nlri(), ..loc_rib };
+        meters.router(&RouterId::new("r")).table(&table).routes.set(2);
+        let want = r#"rib_ingester_routes{router="r",table="global|nlri:25/70 nlri-loc-rib",afi="25/70"} 2"#;
+        assert_eq!(lines(&meters, "rib_ingester_routes"), [want]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `route_counts`: how many routes each table has, so that nobody has to count a million rows to show a number; and
-//! `peer_route_counts`: how many each peer had over time.
+//! `peer_route_counts`: how many each peer had over time. Routes of other families have `nlri_route_counts` and
+//! `peer_nlri_counts`.
 //!
 //! Every function that inserts or deletes routes adds to [`CountChanges`] what it did, and the transaction stores that
 //! as its last statement. Changes by hand are found by [`correct`].
@@ -11,10 +12,13 @@ use postgres::types::Type;
 use postgres::{Client, Row, Transaction};
 
 use super::error::Result;
+use super::statement::PerRib;
 use super::table_columns::read_afi;
 use super::table_columns::{TableColumns, read_view};
 use super::time::system_time;
 use crate::model::{Afi, RibKind, RouterId, Table, TableKey, Timestamp, View};
+
+static ADD: PerRib = PerRib::new(include_str!("../../sql/statements/counts_add.sql"));
 
 /// The rows that a transaction inserted into tables, less those that it deleted.
 #[derive(Clone, Debug, Default)]
@@ -47,18 +51,24 @@ impl CountChanges {
     }
 
     fn add(&mut self, router: RouterId, table: TableKey, routes: i64) {
-        // `route_counts` is of routes to prefixes.
-        if routes != 0 && !table.view.is_nlri() {
+        if routes != 0 {
             *self.0.entry((router, table)).or_default() += routes;
         }
     }
 
-    /// Stores the changes: the last statement of their transaction.
+    /// Stores the changes: the last statements of their transaction, one for each of both tables.
     ///
     /// # Errors
-    /// When the statement fails or the connection is lost.
+    /// When a statement fails or the connection is lost.
     pub fn write(&self, transaction: &mut Transaction<'_>) -> Result<()> {
-        let changed: Vec<_> = self.0.iter().filter(|(_, change)| **change != 0).collect();
+        self.write_to(transaction, RibKind::LocRib)?;
+        self.write_to(transaction, RibKind::NlriLocRib)
+    }
+
+    /// Stores the changes of the tables whose numbers are where those of `kind` are.
+    fn write_to(&self, transaction: &mut Transaction<'_>, kind: RibKind) -> Result<()> {
+        let is_of_kind = |table: &TableKey| table.view.is_nlri() == kind.is_nlri();
+        let changed: Vec<_> = self.0.iter().filter(|((_, table), change)| **change != 0 && is_of_kind(table)).collect();
         if changed.is_empty() {
             return Ok(());
         }
@@ -67,10 +77,7 @@ impl CountChanges {
         let changes: Vec<i64> = changed.iter().map(|(_, change)| **change).collect();
         let [routers, names, afis, addresses, policies] = tables.parameters();
         let (ribs, changes) = ((&ribs as _, Type::TEXT_ARRAY), (&changes as _, Type::INT8_ARRAY));
-        transaction.execute_typed(
-            include_str!("../../sql/statements/counts_add.sql"),
-            &[routers, names, afis, addresses, policies, ribs, changes],
-        )?;
+        transaction.execute_typed(ADD.on(kind), &[routers, names, afis, addresses, policies, ribs, changes])?;
         Ok(())
     }
 }
@@ -97,7 +104,9 @@ pub fn correct(client: &mut Client, routers: Option<&[RouterId]>) -> Result<Vec<
         let (router, rib, table, afi): (&str, &str, &str, i16) =
             (row.get("router_id"), row.get("rib"), row.get("table_name"), row.get("afi"));
         let peer = row.get::<_, Option<&str>>("peer_address").map(|peer| format!(" peer {peer}")).unwrap_or_default();
-        Corrected { table: format!("{router} {rib}{peer} {table} IPv{afi}"), difference: row.get("difference") }
+        // The name of a table of another family ends in its family.
+        let family = if rib.starts_with("nlri-") { String::new() } else { format!(" IPv{afi}") };
+        Corrected { table: format!("{router} {rib}{peer} {table}{family}"), difference: row.get("difference") }
     };
     Ok(rows.iter().map(corrected).collect())
 }
@@ -120,7 +129,9 @@ pub(crate) fn of_routers(client: &mut Client) -> Result<Vec<(RouterId, u64)>> {
 /// # Errors
 /// When the statement fails or the connection is lost.
 pub(super) fn of_router(transaction: &mut Transaction<'_>, router: &RouterId) -> Result<i64> {
-    let sum = "SELECT COALESCE(sum(routes), 0)::bigint FROM route_counts WHERE router_id = $1";
+    let sum = "SELECT COALESCE(sum(routes), 0)::bigint
+               FROM (SELECT routes FROM route_counts WHERE router_id = $1
+                     UNION ALL SELECT routes FROM nlri_route_counts WHERE router_id = $1) AS kept";
     Ok(transaction.query_typed_one(sum, &[(&router.as_str(), Type::TEXT)])?.get(0))
 }
 
@@ -129,7 +140,8 @@ pub(super) fn of_router(transaction: &mut Transaction<'_>, router: &RouterId) ->
 /// # Errors
 /// When the statement fails or the connection is lost.
 pub(crate) fn sample(client: &mut Client) -> Result<u64> {
-    Ok(client.execute_typed(include_str!("../../sql/statements/counts_sample.sql"), &[])?)
+    let rows = client.execute_typed(include_str!("../../sql/statements/counts_sample.sql"), &[])?;
+    Ok(rows + client.execute_typed(include_str!("../../sql/statements/counts_sample_nlri.sql"), &[])?)
 }
 
 /// Deletes what was noted more than `days` days before this time, and all but one an hour of what was noted more than

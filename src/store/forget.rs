@@ -19,7 +19,7 @@ use super::{maintenance, routes, statement, sync};
 use crate::model::{RibKind, RouterId, SessionEvent, SessionEventKind, cut_reason};
 
 /// The tables of the router's present state, in the order of deletion.
-const STATE: [&str; 18] = [
+const STATE: [&str; 20] = [
     "current_routes",
     "adj_rib_in",
     "adj_rib_out",
@@ -37,7 +37,9 @@ const STATE: [&str; 18] = [
     "nlri_adj_rib_in_sync_status",
     "nlri_adj_rib_out_sync_status",
     "route_counts",
+    "nlri_route_counts",
     "peer_route_counts",
+    "peer_nlri_counts",
 ];
 
 /// The tables of its history, in the order of deletion.

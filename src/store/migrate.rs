@@ -50,6 +50,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0038_standby"),
     migration!("0039_nlri_events"),
     migration!("0040_positions_of_open_sessions"),
+    migration!("0041_nlri_counts"),
     migration!("0043_nlri_families"),
 ];
 

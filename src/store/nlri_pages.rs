@@ -1,12 +1,68 @@
-//! Queries of the pages about other families: a router's tables with their numbers of routes, and the routes of one.
+//! Queries of the pages and of `status` about other families: tables with their numbers of routes, and the routes of one.
+
+use std::time::SystemTime;
 
 use postgres::Client;
 use postgres::types::Type;
+use serde::Serialize;
 
 use super::error::Result;
 use super::slice::Slice;
 use super::time::read_time;
 use crate::model::Timestamp;
+
+/// One view and table of another family of a router, over all its peers.
+#[derive(Clone, Debug, Serialize)]
+pub struct NlriStatus {
+    /// `router_id`.
+    pub router_id: String,
+    /// `loc-rib`, `adj-rib-in-pre` and so on.
+    pub view: String,
+    /// `table_name`, which ends in the family.
+    pub table_name: String,
+    /// The address family by its IANA number.
+    pub afi: Option<i32>,
+    /// The subsequent address family by its IANA number.
+    pub safi: Option<i16>,
+    /// The number of peers that have it; 0 for a Loc-RIB.
+    pub peers: i64,
+    /// The number of its tables: one for each peer, or that of a Loc-RIB.
+    pub tables: i64,
+    /// The number of those whose dump counts as complete, by End-of-RIB or by silence.
+    pub synchronized: i64,
+    /// The number of those that no session reports.
+    pub stale: i64,
+    /// The number of its routes, all paths counted.
+    pub routes: i64,
+    /// The time of its latest message.
+    pub last_parsed_msg_time: Option<Timestamp>,
+}
+
+/// Returns the tables of other families of these routers, or of all, by router.
+///
+/// # Errors
+/// When the query fails or takes too long, or the connection is lost.
+pub(super) fn status(client: &mut Client, named: Option<&[String]>) -> Result<Vec<NlriStatus>> {
+    let rows =
+        client.query_typed(include_str!("../../sql/statements/status_nlri.sql"), &[(&named, Type::TEXT_ARRAY)])?;
+    let status = rows.iter().map(|row| {
+        let last: Option<SystemTime> = row.get("last_parsed_msg_time");
+        Ok(NlriStatus {
+            router_id: row.get("router_id"),
+            view: row.get("view"),
+            table_name: row.get("table_name"),
+            afi: row.get("afi"),
+            safi: row.get("safi"),
+            peers: row.get("peers"),
+            tables: row.get("tables"),
+            synchronized: row.get("synchronized"),
+            stale: row.get("stale"),
+            routes: row.get("routes"),
+            last_parsed_msg_time: last.map(read_time).transpose()?,
+        })
+    });
+    status.collect()
+}
 
 /// A table of another family.
 #[derive(Clone, Debug)]

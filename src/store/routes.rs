@@ -221,7 +221,10 @@ pub(crate) fn remove_router(transaction: &mut Transaction<'_>, router: &RouterId
         let sql = DELETE_ROUTER.on(kind);
         removed += transaction.execute_typed(sql, &[(&router.as_str(), Type::TEXT)])?;
     }
-    transaction.execute_typed("DELETE FROM route_counts WHERE router_id = $1", &[(&router.as_str(), Type::TEXT)])?;
+    for table in ["route_counts", "nlri_route_counts"] {
+        let sql = format!("DELETE FROM {table} WHERE router_id = $1");
+        transaction.execute_typed(&sql, &[(&router.as_str(), Type::TEXT)])?;
+    }
     Ok(removed)
 }
 

@@ -7,6 +7,7 @@
 //! | `{routes}` | `current_routes` | `adj_rib_in` |
 //! | `{sync}` | `rib_sync_status` | `adj_rib_in_sync_status` |
 //! | `{events}`, `{staged_events}` | `route_events`, `staged_events` | the same; of other families with `nlri_` |
+//! | `{counts}` | `route_counts` | the same; of other families with `nlri_` |
 //! | `{staged}_keys` | `staged_keys` | `staged_in_keys` |
 //! | `{peer}` | | `peer_address, is_post_policy, ` |
 //! | `{speaker}` | | `peer_asn, peer_bgp_id, ` |
@@ -73,6 +74,7 @@ fn fill(hole: &str, kind: RibKind) -> Option<String> {
         "sync" => return Some(sync.to_owned()),
         "staged" => return Some(staged.to_owned()),
         "events" => return Some(if kind.is_nlri() { "nlri_route_events" } else { "route_events" }.to_owned()),
+        "counts" => return Some(if kind.is_nlri() { "nlri_route_counts" } else { "route_counts" }.to_owned()),
         "staged_events" => return Some(if kind.is_nlri() { "staged_nlri_events" } else { "staged_events" }.to_owned()),
         _ => {}
     }

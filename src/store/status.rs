@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 
 use super::error::Result;
 use super::events::clock;
+use super::nlri_pages::{self, NlriStatus};
 use super::orphans::{self, Orphans};
 use super::pages::{PeerRow, peers};
 use super::partitions::{self, EVENTS, Partition};
@@ -28,6 +29,8 @@ pub struct Status {
     pub routers: Vec<RouterStatus>,
     /// The Adj-RIBs of each router, all peers together, in the order of `routers`.
     pub adj_ribs: Vec<AdjRibStatus>,
+    /// The tables of other families of each router, all peers together.
+    pub nlri_tables: Vec<NlriStatus>,
     /// The days of history, oldest first.
     pub partitions: Vec<Partition>,
     /// Sources refused within the last week, the latest first, at most 100.
@@ -61,7 +64,7 @@ pub struct RouterStatus {
     /// Its state and the reason for it.
     #[serde(flatten)]
     pub(crate) standing: RouterStanding,
-    /// The number of its tables, Adj-RIBs included.
+    /// The number of its tables, Adj-RIBs and other families included.
     pub table_count: i64,
     /// The number of those whose dump is complete.
     pub synchronized: i64,
@@ -72,6 +75,8 @@ pub struct RouterStatus {
     /// The RIB of these routes.
     #[serde(serialize_with = "rib_name")]
     pub rib: RibKind,
+    /// The number of its routes of other families, in all its RIBs.
+    pub nlri_routes: i64,
     /// Its Loc-RIB tables, by name and family. Empty if its sessions ended and its stale times are over.
     pub tables: Vec<TableStatus>,
 }
@@ -199,6 +204,8 @@ pub(crate) struct RouterDetail {
     pub router: RouterStatus,
     /// Its Adj-RIBs, all peers together.
     pub adj_ribs: Vec<AdjRibStatus>,
+    /// Its tables of other families, all peers together.
+    pub nlri_tables: Vec<NlriStatus>,
     /// Its sessions, the latest first, at most [`DETAILS_MAX`].
     pub sessions: Vec<SessionStatus>,
     /// Its peers, those that are down first, at most [`DETAILS_MAX`].
@@ -219,8 +226,9 @@ pub fn read(client: &mut Client) -> Result<Status> {
     let partitions = partitions(client)?;
     let refused = refused(client)?;
     let adj_ribs = adj_ribs(client, None)?;
+    let nlri_tables = nlri_pages::status(client, None)?;
     let without_collector = orphans::read(client)?;
-    Ok(Status { now, routers, adj_ribs, partitions, refused, without_collector })
+    Ok(Status { now, routers, adj_ribs, nlri_tables, partitions, refused, without_collector })
 }
 
 /// Returns the time of the database's clock, all routers without their tables, and those that are not connected with
@@ -262,6 +270,7 @@ pub(crate) fn read_named(client: &mut Client, name: &str) -> Result<(Timestamp, 
     let mut found = routers(client, Some(&named), None)?;
     add_tables(client, &mut found, Some(&named), None)?;
     let mut adj_ribs = adj_ribs(client, Some(&named))?;
+    let mut nlri_tables = nlri_pages::status(client, Some(&named))?;
     let details = found.into_iter().map(|router| {
         let id = router.router_id.as_str();
         let own = adj_ribs.extract_if(.., |one| one.router_id == id).collect();
@@ -269,6 +278,7 @@ pub(crate) fn read_named(client: &mut Client, name: &str) -> Result<(Timestamp, 
             sessions: sessions(client, id, DETAILS_MAX)?,
             peers: peers(client, id, Slice { size: DETAILS_MAX, page: 0 })?.rows,
             adj_ribs: own,
+            nlri_tables: nlri_tables.extract_if(.., |one| one.router_id == id).collect(),
             router,
         })
     });
@@ -408,6 +418,7 @@ fn read_router(row: &Row) -> Result<RouterStatus> {
         synchronized: row.get("synchronized"),
         last_message: row.get::<_, Option<SystemTime>>("last_message").map(read_time).transpose()?,
         routes: row.get::<_, Option<i64>>("routes").unwrap_or(0),
+        nlri_routes: row.get("nlri_routes"),
         rib: if row.get("is_adj_rib_in") { RibKind::AdjRibIn } else { RibKind::LocRib },
         tables: Vec::new(),
     })

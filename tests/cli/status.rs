@@ -213,3 +213,44 @@ fn a_router_is_shown_by_identifier_name_or_address() {
     assert_eq!((nobody.status.code(), nobody.stdout.len()), (Some(1), 0), "{nobody:?}");
     assert!(String::from_utf8_lossy(&nobody.stderr).contains("no router is called nobody"), "{nobody:?}");
 }
+
+#[test]
+fn tables_of_other_families_are_shown() {
+    let db = TestDb::migrated();
+    db.client().batch_execute(ROUTERS).unwrap();
+    assert!(!printed(&db, &["status"]).contains("OTHER FAMILIES"));
+    db.client()
+        .batch_execute(
+            "INSERT INTO nlri_loc_rib_sync_status (router_id, table_name, afi, synced_at, last_parsed_msg_time)
+                 VALUES ('10.0.0.10', 'global|nlri:25/70', 6, now(), now() - interval '5 minutes');
+             INSERT INTO nlri_adj_rib_in_sync_status (router_id, peer_address, is_post_policy, table_name, afi, synced_at, stale_since) VALUES
+                 ('9.0.0.1', '192.0.2.7', false, 'UNKNOWN|nlri:1/132', 6, now(), NULL),
+                 ('9.0.0.1', '192.0.2.8', false, 'UNKNOWN|nlri:1/132', 6, NULL, now());
+             INSERT INTO nlri_route_counts VALUES
+                 ('10.0.0.10', 'nlri-loc-rib', '0.0.0.0', false, 'global|nlri:25/70', 6, 1234),
+                 ('9.0.0.1', 'nlri-adj-rib-in', '192.0.2.7', false, 'UNKNOWN|nlri:1/132', 6, 4),
+                 ('9.0.0.1', 'nlri-adj-rib-in', '192.0.2.8', false, 'UNKNOWN|nlri:1/132', 6, 3)",
+        )
+        .unwrap();
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
+    let text = printed(&db, &["status"]);
+    let lines: Vec<String> =
+        text.lines().skip_while(|line| *line != "TABLES OF OTHER FAMILIES").skip(2).take(2).map(words).collect();
+    let loc_rib = "10.0.0.10 loc-rib global|nlri:25/70 - 1/1 0 1234 5 min ago";
+    assert_eq!(lines, [loc_rib, "9.0.0.1 adj-rib-in-pre UNKNOWN|nlri:1/132 2 1/2 1 7 -"], "{text}");
+    // The routes to prefixes are counted as before, those of other families beside them.
+    let router = words(text.lines().find(|line| line.contains(" 9.0.0.1 ")).unwrap());
+    assert!(text.contains("other families") && router.contains(" Lost 64501 4 2 7 "), "{router}");
+    let one = printed(&db, &["status", "9.0.0.1"]);
+    assert!(one.contains("TABLES OF OTHER FAMILIES") && !one.contains("25/70"), "{one}");
+    let json: serde_json::Value = serde_json::from_str(&printed(&db, &["status", "--json"])).unwrap();
+    let tables: Vec<_> = json["nlri_tables"].as_array().unwrap().iter().map(|one| &one["routes"]).collect();
+    assert_eq!(tables, [&serde_json::json!(1234), &serde_json::json!(7)]);
+    let (first, table) = (&json["routers"][0], &json["nlri_tables"][1]);
+    assert_eq!(
+        (&first["routes"], &first["nlri_routes"], &table["afi"], &table["safi"]),
+        (&2.into(), &7.into(), &1.into(), &132.into())
+    );
+    let json: serde_json::Value = serde_json::from_str(&printed(&db, &["status", "--json", "9.0.0.1"])).unwrap();
+    assert_eq!(json["routers"][0]["nlri_tables"][0]["peers"], 2);
+}

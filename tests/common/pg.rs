@@ -91,7 +91,7 @@ impl TestDb {
         rows
     }
 
-    /// Tables whose number in `route_counts` is not that of their routes, as of one moment, and both numbers.
+    /// Tables whose number in `route_counts` or `nlri_route_counts` is not that of their routes, as of one moment, and both numbers.
     pub fn wrong_counts(&self) -> Vec<String> {
         self.rows(
             "SELECT * FROM
@@ -100,8 +100,15 @@ impl TestDb {
                   UNION ALL SELECT router_id, 'adj-rib-in', peer_address, is_post_policy, table_name, afi, count(*)
                   FROM adj_rib_in GROUP BY 1, 2, 3, 4, 5, 6
                   UNION ALL SELECT router_id, 'adj-rib-out', peer_address, is_post_policy, table_name, afi, count(*)
-                  FROM adj_rib_out GROUP BY 1, 2, 3, 4, 5, 6) AS stored
-             FULL JOIN route_counts USING (router_id, rib, peer_address, is_post_policy, table_name, afi)
+                  FROM adj_rib_out GROUP BY 1, 2, 3, 4, 5, 6
+                  UNION ALL SELECT router_id, 'nlri-loc-rib', inet '0.0.0.0', false, table_name, afi, count(*)
+                  FROM nlri_loc_rib GROUP BY 1, 2, 3, 4, 5, 6
+                  UNION ALL SELECT router_id, 'nlri-adj-rib-in', peer_address, is_post_policy, table_name, afi, count(*)
+                  FROM nlri_adj_rib_in GROUP BY 1, 2, 3, 4, 5, 6
+                  UNION ALL SELECT router_id, 'nlri-adj-rib-out', peer_address, is_post_policy, table_name, afi, count(*)
+                  FROM nlri_adj_rib_out GROUP BY 1, 2, 3, 4, 5, 6) AS stored
+             FULL JOIN (SELECT * FROM route_counts UNION ALL SELECT * FROM nlri_route_counts) AS kept
+                 USING (router_id, rib, peer_address, is_post_policy, table_name, afi)
              WHERE COALESCE(stored, 0) <> COALESCE(routes, 0)",
         )
     }

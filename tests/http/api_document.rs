@@ -51,6 +51,13 @@ const ROWS: &str = "
     SELECT sha256(i::text::bytea), now() - (10 - i) * interval '1 second', r.router_id, r.table_name, r.afi, r.prefix,
            CASE WHEN i % 2 = 1 THEN 'A' ELSE 'D' END, now(), 'nlri-loc-rib', r.attrs
     FROM nlri_loc_rib r, generate_series(1, 3) i WHERE r.prefix = '2001:db8::1';
+    INSERT INTO nlri_loc_rib_sync_status (router_id, table_name, afi, eor_seen) VALUES ('192.0.2.1', 'global|nlri:25/70', 6, true);
+    INSERT INTO nlri_adj_rib_in_sync_status (router_id, peer_address, is_post_policy, table_name, afi, synced_at)
+    SELECT '192.0.2.1', ('203.0.113.' || i)::inet, true, 'UNKNOWN|nlri:1/132', 6, now() FROM generate_series(1, 2) i;
+    INSERT INTO nlri_route_counts VALUES ('192.0.2.1', 'nlri-loc-rib', '0.0.0.0', false, 'global|nlri:25/70', 6, 3),
+        ('192.0.2.1', 'nlri-adj-rib-in', '203.0.113.1', true, 'UNKNOWN|nlri:1/132', 6, 1);
+    INSERT INTO peer_nlri_counts SELECT '192.0.2.1', ('203.0.113.' || i)::inet, 'UNKNOWN|nlri:1/132', 1, 132, date_trunc('hour', now()) - h * interval '1 hour', NULL, i * h, true
+    FROM generate_series(1, 2) i, generate_series(1, 3) h;
     REFRESH MATERIALIZED VIEW route_summary";
 
 /// A collector with its schema and a filled database.
@@ -259,8 +266,38 @@ fn check_other_families(ingester: &mut Ingester) {
     let (_, rest) =
         ask(&format!("/nlri/history?router=edge1&limit=2&contains=mac&next={}", past["next"].as_str().unwrap()));
     assert_eq!((rest["rows"].as_array().unwrap().len(), &rest["next"]), (1, &Value::Null));
+    check_tables_and_counts(&mut ask);
     assert_eq!(ask("/nlri/history?router=edge1&to=2026-01-01T00:00:00Z").1["rows"], json!([]));
     assert_eq!((ask("/nlri/history").0, ask("/nlri?family=unicast").0, ask("/nlri?router=nobody").0), (400, 400, 400));
+}
+
+/// The tables of other families and their numbers of routes, page by page.
+fn check_tables_and_counts(ask: &mut impl FnMut(&str) -> (u16, Value)) {
+    let mut all = |path: &str| {
+        let (mut rows, mut next) = (Vec::new(), String::new());
+        loop {
+            let (status, answer) = ask(&format!("{path}&limit=1{next}"));
+            assert_eq!(status, 200, "{answer}");
+            rows.extend(answer["rows"].as_array().unwrap().clone());
+            match answer["next"].as_str() {
+                Some(text) => next = format!("&next={text}"),
+                None => return rows,
+            }
+        }
+    };
+    let tables = all("/nlri/tables?router=edge1");
+    let tables: Vec<_> = tables
+        .iter()
+        .map(|row| json!([row["view"], row["afi"], row["safi"], row["routes"], row["eor_seen"]]))
+        .collect();
+    let peers = [1, 0].map(|routes| json!(["adj-rib-in-post", 1, 132, routes, false]));
+    assert_eq!(tables, [&peers[..], &[json!(["loc-rib", 25, 70, 3, true])]].concat());
+    let counts = all("/nlri/counts?router=edge1");
+    let counts: Vec<_> = counts.iter().map(|row| json!([row["peer_address"], row["pre"], row["post"]])).collect();
+    let line = |peer: u8, post: u8| json!([format!("203.0.113.{peer}"), null, post]);
+    assert_eq!(counts, [line(2, 2), line(1, 1), line(2, 4), line(1, 2), line(2, 6), line(1, 3)]);
+    assert_eq!(all("/nlri/counts?peer=203.0.113.1").len(), 3);
+    assert!(all("/nlri/counts?to=2026-01-01T00:00:00Z").is_empty());
 }
 
 /// The history of a prefix is complete where that of all tables is, those of peers too.

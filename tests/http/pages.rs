@@ -102,9 +102,12 @@ fn routes_of_other_families_are_counted_and_listed() {
                 INSERT INTO nlri_loc_rib (router_id, table_name, afi, prefix, nexthop, attrs)
                 SELECT '10.255.0.1', 'global|nlri:25/70', 6, '2001:db8::'::inet + i, '192.0.2.1',
                        jsonb_build_object('nlri_key', '<b>key-' || 1000 + i || '-', 'nlri_afi', 25, 'nlri_safi', 70)
-                FROM generate_series(1, 150) i";
+                FROM generate_series(1, 150) i;
+                INSERT INTO nlri_route_counts VALUES ('10.255.0.1', 'nlri-loc-rib', '0.0.0.0', false, 'global|nlri:25/70', 6, 150)";
     db.client().batch_execute(rows).unwrap();
     let page = page_with(&mut ingester, "/router?id=10.255.0.1", "Other families");
+    assert!(page.contains("+ 150 of other families"), "{page}");
+    page_with(&mut ingester, "/", "+ 150 of other families");
     let section = page.split("id=\"nlri\"").nth(1).unwrap();
     let link = "/nlri?id=10.255.0.1&amp;view=loc-rib&amp;table=global%7Cnlri%3A25%2F70";
     assert!(section.contains(link) && section.contains(">150<"), "{section}");

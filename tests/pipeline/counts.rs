@@ -180,4 +180,83 @@ fn what_is_done_by_hand_is_counted_by_maintenance() {
     db.client().batch_execute("DELETE FROM current_routes WHERE prefix = '10.1.0.0/16'").unwrap();
     assert_eq!(corrected(), [("r1 loc-rib global IPv4".to_owned(), -1), ("r2 loc-rib global IPv4".to_owned(), -1)]);
     assert_eq!(db.rows(kept), ["r1|loc-rib|global|4|2"], "a table without routes has no row");
+    // Those of other families, beside them.
+    let table = "UNKNOWN|nlri:25/70";
+    let insert = format!(
+        "INSERT INTO nlri_adj_rib_in (router_id, peer_address, peer_asn, is_post_policy, table_name, afi, prefix)
+         SELECT 'r1', '192.0.2.1', 64501, true, '{table}', 6, '2001:db8::'::inet + i FROM generate_series(1, 3) i"
+    );
+    db.client().batch_execute(&insert).unwrap();
+    assert_eq!(corrected(), [(format!("r1 nlri-adj-rib-in peer 192.0.2.1 {table}"), 3)]);
+    assert_eq!((corrected(), db.wrong_counts()), (vec![], vec![]));
+    assert_eq!(db.rows(kept), ["r1|loc-rib|global|4|2"]);
+    db.client().batch_execute("DELETE FROM nlri_adj_rib_in").unwrap();
+    assert_eq!(corrected(), [(format!("r1 nlri-adj-rib-in peer 192.0.2.1 {table}"), -3)]);
+    assert_eq!(db.rows("SELECT count(*) FROM nlri_route_counts"), ["0"], "a table without routes has no row");
+}
+
+#[test]
+fn other_families_of_peers_are_noted_over_time() {
+    let db = TestDb::migrated();
+    let run = || {
+        let report = rib_ingester::maintenance::run_once(&mut db.client(), 0).unwrap();
+        assert_eq!((report.failures, report.corrected), (vec![], vec![]));
+    };
+    db.client()
+        .batch_execute(
+            "INSERT INTO collectors (collector_id, instance, alive_until, started_at, version)
+             VALUES ('test', gen_random_uuid(), now() + interval '1 hour', now(), '1');
+             INSERT INTO bmp_sessions (router_id, collector_id, source, state) VALUES ('r1', 'test', '192.0.2.9', 'up');
+             INSERT INTO nlri_adj_rib_in_sync_status (router_id, peer_address, is_post_policy, table_name, afi, synced_at, stale_since)
+             SELECT 'r1', ('192.0.2.' || i)::inet, is_post, 'UNKNOWN|nlri:25/70', 6, CASE WHEN i <> 2 THEN now() END, CASE WHEN i = 3 THEN now() END
+             FROM generate_series(1, 3) i, (VALUES (false), (true)) AS v (is_post) WHERE i <> 1 OR is_post;
+             INSERT INTO nlri_adj_rib_in (router_id, peer_address, peer_asn, is_post_policy, table_name, afi, prefix)
+             SELECT 'r1', '192.0.2.1', 64501, true, 'UNKNOWN|nlri:25/70', 6, '2001:db8::'::inet + i FROM generate_series(1, 4) i;
+             INSERT INTO nlri_route_counts VALUES ('r1', 'nlri-adj-rib-in', '192.0.2.1', true, 'UNKNOWN|nlri:25/70', 6, 4)",
+        )
+        .unwrap();
+    run();
+    // Neither a dump that is not over nor a table that is stale says anything.
+    let noted = "SELECT peer_address, table_name, afi, safi, pre, post, is_hourly FROM peer_nlri_counts ORDER BY at";
+    let one = |is_hourly: &str| format!("192.0.2.1|UNKNOWN|nlri:25/70|25|70|-|4|{is_hourly}");
+    assert_eq!(db.rows(noted), [one("t")]);
+    run();
+    assert_eq!(db.rows(noted), [one("t")], "once in 5 minutes");
+    // Those of each hour but the first go after 2 days, all after 400.
+    db.client()
+        .batch_execute(
+            "INSERT INTO peer_nlri_counts
+             SELECT n.router_id, n.peer_address, n.table_name, n.afi, n.safi, n.at - v.days * interval '1 day', n.pre, v.days, v.is_first
+             FROM peer_nlri_counts n, (VALUES (1, false), (3, false), (4, true), (500, true)) AS v (days, is_first)",
+        )
+        .unwrap();
+    run();
+    assert_eq!(db.rows("SELECT post FROM peer_nlri_counts ORDER BY at DESC"), ["4", "1", "4"]);
+    assert_eq!(db.rows("SELECT count(*) FROM peer_route_counts"), ["0"]);
+}
+
+#[test]
+fn other_families_expire_one_table_at_a_time() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    client
+        .batch_execute(
+            "INSERT INTO router_owner (router_id, collector_id, epoch) VALUES ('r1', 'test', 1);
+             INSERT INTO nlri_loc_rib_sync_status (router_id, table_name, afi, stale_since)
+             SELECT 'r1', t, 6, now() - interval '1 hour' FROM (VALUES ('a|nlri:25/70'), ('b|nlri:25/70')) AS v (t);
+             INSERT INTO nlri_loc_rib (router_id, table_name, afi, prefix)
+             SELECT router_id, table_name, 6, '2001:db8::1' FROM nlri_loc_rib_sync_status;
+             INSERT INTO nlri_route_counts
+             SELECT router_id, 'nlri-loc-rib', '0.0.0.0', false, table_name, 6, 2000000 FROM nlri_loc_rib_sync_status",
+        )
+        .unwrap();
+    let router = RouterId::new("r1");
+    // With very many routes by their kept number, each table goes in a transaction of its own.
+    let some = stale::expire(&mut client, "test", &router, Duration::from_secs(60)).unwrap();
+    assert_eq!((some.tables, some.routes, some.is_whole), (1, 1, false));
+    assert_eq!(db.rows("SELECT table_name FROM nlri_routes"), ["b|nlri:25/70"]);
+    client.batch_execute("UPDATE nlri_route_counts SET routes = 1").unwrap();
+    let rest = stale::expire(&mut client, "test", &router, Duration::from_secs(60)).unwrap();
+    assert_eq!((rest.tables, rest.routes, rest.is_whole), (1, 1, true));
+    assert_eq!(db.rows("SELECT count(*) FROM nlri_route_counts"), ["0"]);
 }

@@ -92,6 +92,11 @@ fn nlri_are_announced_replaced_and_withdrawn() {
     let fields = db.rows("SELECT nlri FROM nlri_routes WHERE safi = 132");
     let want_fields = r#"{"origin_as": 65000, "route_target": "RT:65000:7", "prefix_length": 96}"#;
     assert_eq!(fields, [want_fields]);
+    // Nothing has to be counted to know how many there are.
+    let tables =
+        "SELECT rib, peer_address, table_name, afi, safi, routes, eor_seen, stale_since FROM nlri_tables ORDER BY afi";
+    let of = |afi: u8, safi: u8, routes: u8| format!("loc-rib|-|global|nlri:{afi}/{safi}|{afi}|{safi}|{routes}|f|-");
+    eventually_equal(vec![of(1, 132, 1), of(25, 70, 2)], || db.rows(tables));
     // The label is not part of the key: the row is replaced.
     announce(&mut router, loc_rib(), EVPN, &mac(1, 0x30));
     withdraw(&mut router, loc_rib(), EVPN, &mac(2, 0));
@@ -100,6 +105,7 @@ fn nlri_are_announced_replaced_and_withdrawn() {
     let elsewhere = "SELECT count(*) FROM (SELECT FROM current_routes UNION ALL SELECT FROM route_events
                      UNION ALL SELECT FROM route_counts) AS all_rows";
     assert_eq!(db.rows(elsewhere), ["0"]);
+    assert_eq!((db.rows(tables), db.wrong_counts()), (vec![of(1, 132, 1), of(25, 70, 1)], vec![]));
     assert!(ingester.stop().success());
 }
 

@@ -15,6 +15,7 @@ pub(super) fn all(status: &Status, unreached: &[Unreached]) -> Value {
         "summary": summary(&status.routers),
         "routers": status.routers,
         "adj_ribs": status.adj_ribs,
+        "nlri_tables": status.nlri_tables,
         "partitions": status.partitions.iter().map(partition_json).collect::<Vec<_>>(),
         "without_collector": status.without_collector,
         "not_reached": unreached,

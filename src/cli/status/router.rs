@@ -1,6 +1,6 @@
 //! `status ROUTER`: one router in full.
 
-use super::tables::{PEERS, TABLES, adj_ribs, ago, or_dash, section, tables};
+use super::tables::{FAMILIES, PEERS, TABLES, adj_ribs, ago, nlri_tables, or_dash, section, tables};
 use crate::cli::table::{Column, Table};
 use crate::model::Timestamp;
 use crate::model::text::printable;
@@ -13,11 +13,14 @@ pub(super) fn text(now: Timestamp, details: &[RouterDetail], width: Option<usize
         let tables = tables(now, std::slice::from_ref(&detail.router));
         let mut out = format!("{}\n{}\n", title(now, &detail.router), facts(&detail.router));
         out.push_str(&section("SESSIONS", "none within the last day", &sessions(&detail.sessions), width));
-        if !tables.is_empty() || detail.adj_ribs.is_empty() {
+        if !tables.is_empty() || detail.adj_ribs.is_empty() && detail.nlri_tables.is_empty() {
             out.push_str(&section(TABLES, "no tables are stored", &tables, width));
         }
         if !detail.adj_ribs.is_empty() {
             out.push_str(&section(PEERS, "", &adj_ribs(now, &detail.adj_ribs), width));
+        }
+        if !detail.nlri_tables.is_empty() {
+            out.push_str(&section(FAMILIES, "", &nlri_tables(now, &detail.nlri_tables), width));
         }
         out.push_str(&section("PEERS", "none are known", &peers(&detail.peers), width));
         format!("{}\n", out.trim_end())

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::cli::table::{Column, Table};
 use crate::model::Timestamp;
 use crate::model::time::age;
+use crate::store::nlri_pages::NlriStatus;
 use crate::store::status::{AdjRibStatus, RouterStatus, TableStatus};
 
 /// The title of the section on Loc-RIBs.
@@ -12,6 +13,9 @@ pub(super) const TABLES: &str = "TABLES";
 
 /// The title of the section on Adj-RIBs.
 pub(super) const PEERS: &str = "TABLES OF PEERS";
+
+/// The title of the section on other families.
+pub(super) const FAMILIES: &str = "TABLES OF OTHER FAMILIES";
 
 pub(super) fn section(title: &str, none: &str, table: &Table, width: Option<usize>) -> String {
     let body = if table.is_empty() { format!("{none}\n") } else { table.render(width) };
@@ -63,6 +67,32 @@ pub(super) fn adj_ribs(now: Timestamp, adj_ribs: &[AdjRibStatus]) -> Table {
             one.afi.to_string(),
             one.peers.to_string(),
             one.synchronized.to_string(),
+            one.routes.to_string(),
+            ago(now, one.last_parsed_msg_time),
+        ]);
+    }
+    out
+}
+
+pub(super) fn nlri_tables(now: Timestamp, nlri_tables: &[NlriStatus]) -> Table {
+    let mut out = Table::new(&[
+        ("router", Column::Word),
+        ("view", Column::Word),
+        ("table", Column::Text),
+        ("peers", Column::Number),
+        ("in sync", Column::Number),
+        ("stale", Column::Number),
+        ("routes", Column::Number),
+        ("last stored", Column::Word),
+    ]);
+    for one in nlri_tables {
+        out.push([
+            one.router_id.clone(),
+            one.view.clone(),
+            one.table_name.clone(),
+            or_dash(Some(one.peers).filter(|_| one.view != "loc-rib")),
+            format!("{}/{}", one.synchronized, one.tables),
+            one.stale.to_string(),
             one.routes.to_string(),
             ago(now, one.last_parsed_msg_time),
         ]);

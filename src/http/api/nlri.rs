@@ -1,4 +1,4 @@
-//! `/nlri` and `/nlri/history`: routes of the families that are not prefixes as they are now, and their past.
+//! `/nlri` and below: routes of the families that are not prefixes as they are now, their tables, and their past.
 
 use super::call::Call;
 use super::endpoint::FieldKind::{Boolean, Integer, Json, Text, Texts, Time};
@@ -33,27 +33,36 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         method: Method::Get,
         path: "/nlri/history",
         summary: "Announcements and withdrawals of families that are not prefixes, the latest first",
-        parameters: &[
-            ROUTER_REQUIRED,
-            VIEW,
-            TABLE,
-            PEER,
-            FAMILY,
-            TYPE,
-            KEY,
-            CONTAINS,
-            optional("from", ParameterKind::Time, "The beginning, a week ago unless given"),
-            optional("to", ParameterKind::Time, "The end, now unless given"),
-            LIMIT,
-            NEXT,
-        ],
+        parameters: &[ROUTER_REQUIRED, VIEW, TABLE, PEER, FAMILY, TYPE, KEY, CONTAINS, FROM, TO, LIMIT, NEXT],
         body: &[],
         shape: Shape::List(EVENT, &[]),
         has_lines: true,
         answer: events,
     },
+    Endpoint {
+        method: Method::Get,
+        path: "/nlri/tables",
+        summary: "Tables of families that are not prefixes: how complete each is, and how many routes it has",
+        parameters: &[ROUTER, LIMIT, NEXT],
+        body: &[],
+        shape: Shape::List(TABLE_ROW, &[]),
+        has_lines: true,
+        answer: tables,
+    },
+    Endpoint {
+        method: Method::Get,
+        path: "/nlri/counts",
+        summary: "Numbers of routes of families that are not prefixes that each peer had over time, the latest first",
+        parameters: &[ROUTER, repeated("peer", Address, "Address of a peer"), FROM, TO, LIMIT, NEXT],
+        body: &[],
+        shape: Shape::List(COUNT, &[]),
+        has_lines: true,
+        answer: counts,
+    },
 ];
 
+const FROM: Parameter = optional("from", ParameterKind::Time, "The beginning, a week ago unless given");
+const TO: Parameter = optional("to", ParameterKind::Time, "The end, now unless given");
 const VIEW: Parameter = optional("view", OneOf(VIEWS), "The RIB, any unless given");
 const TABLE: Parameter = optional("table", ParameterKind::Text, "Name of a table, such as global|nlri:25/70");
 const PEER: Parameter = repeated("peer", Address, "Address of a peer, of an Adj-RIB");
@@ -119,19 +128,62 @@ const EVENT: &[Field] = &[
     nullable("router_time", Time, "The router's time of the message"),
 ];
 
+const TABLE_ROW: &[Field] = &[
+    field("view", Text, "The RIB"),
+    field("router_id", Text, "The router"),
+    nullable("peer_address", Text, "The peer, of an Adj-RIB"),
+    field("table_name", Text, "The table, whose name ends in the family"),
+    field("afi", Integer, "Address family by its IANA number"),
+    field("safi", Integer, "Subsequent address family by its IANA number"),
+    field("routes", Integer, "Its routes now, each path counted"),
+    nullable("session_start_time", Time, "When the latest dump began"),
+    field("eor_seen", Boolean, "True once this session has sent the End-of-RIB"),
+    nullable("eor_time", Time, "When it came"),
+    nullable("synced_at", Time, "When the dump counted as complete"),
+    nullable("stale_since", Time, "Since when no session reports the table"),
+    nullable("last_parsed_msg_time", Time, "When a message last reached the current state"),
+    nullable("last_raw_msg_time", Time, "When a message last reached the history"),
+    field("updated_at", Time, "Last change of these times"),
+];
+
+const COUNT: &[Field] = &[
+    field("at", Time, "When, down to a multiple of 5 minutes"),
+    field("router_id", Text, "The router"),
+    field("peer_address", Text, "The peer"),
+    field("table_name", Text, "The table, whose name ends in the family"),
+    field("afi", Integer, "Address family by its IANA number"),
+    field("safi", Integer, "Subsequent address family by its IANA number"),
+    nullable("pre", Integer, "Routes before policy; null where none are stored before policy"),
+    nullable("post", Integer, "Routes after policy; null where none are stored after policy"),
+];
+
 fn routes(service: &Service, call: &Call<'_>) -> Outcome {
     list::answer(service, call, nlri::routes(filter(service, call)?))
 }
 
 fn events(service: &Service, call: &Call<'_>) -> Outcome {
-    let now = jiff::Timestamp::now();
-    let from = call.value("from").map_or_else(|| (now - SPAN).to_string(), str::to_owned);
-    let to = call.value("to").map_or_else(|| now.to_string(), str::to_owned);
+    let (from, to) = span(call);
     let filter = filter(service, call)?;
     if filter.routers.is_none() {
         return Err(Problem::bad_request("router is required"));
     }
     list::answer(service, call, nlri::events(filter, from, to))
+}
+
+fn tables(service: &Service, call: &Call<'_>) -> Outcome {
+    list::answer(service, call, nlri::tables(named_routers(service, call)?))
+}
+
+fn counts(service: &Service, call: &Call<'_>) -> Outcome {
+    let (from, to) = span(call);
+    list::answer(service, call, nlri::counts(named_routers(service, call)?, call.values("peer"), from, to))
+}
+
+/// Returns the times from which to which is asked for.
+fn span(call: &Call<'_>) -> (String, String) {
+    let now = jiff::Timestamp::now();
+    let from = call.value("from").map_or_else(|| (now - SPAN).to_string(), str::to_owned);
+    (from, call.value("to").map_or_else(|| now.to_string(), str::to_owned))
 }
 
 fn filter(service: &Service, call: &Call<'_>) -> Result<NlriFilter, Problem> {

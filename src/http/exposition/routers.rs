@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::series::{COUNTER, Exposition, GAUGE, HISTOGRAM, MetricType, count, seconds, when_known, with_zero};
 use crate::metrics::{Lag, OTHERS, RouterMeter, TableMeter};
-use crate::model::RouterId;
+use crate::model::{Afi, RouterId};
 
 /// The maximum number of tables of a router that have series of their own.
 pub(super) const TABLES_MAX: usize = 64;
@@ -153,7 +153,7 @@ fn table_families(out: &mut Exposition, routers: &Routers) {
         out.all(name, kind, help, |series| {
             for (router, tables) in &tables {
                 for ((table, afi), meter) in tables.iter().take(TABLES_MAX) {
-                    let (afi, name) = (afi.column().to_string(), cut(table));
+                    let (afi, name) = (family(table, *afi), cut(table));
                     let labels = [("router", router.as_str()), ("table", name.as_str()), ("afi", afi.as_str())];
                     series.add(&labels, value(meter));
                 }
@@ -164,6 +164,12 @@ fn table_families(out: &mut Exposition, routers: &Routers) {
             }
         });
     }
+}
+
+/// Returns the label of a table's family: 4 or 6, and AFI/SAFI of a table of another family, whose name has it.
+fn family(table: &str, afi: Afi) -> String {
+    let other = table.rsplit_once("|nlri:").and_then(|(_, rest)| rest.split(' ').next());
+    other.map_or_else(|| afi.column().to_string(), str::to_owned)
 }
 
 fn statistics_family(out: &mut Exposition, routers: &Routers) {

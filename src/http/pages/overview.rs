@@ -100,6 +100,8 @@ pub(super) struct RouterLine {
     pub(super) routes: u64,
     /// The RIB of these routes.
     pub(super) rib: RibKind,
+    /// The number of its routes of other families.
+    pub(super) nlri_routes: u64,
     pub(super) last_message: Option<Timestamp>,
     pub(super) lag: Option<Duration>,
     pub(super) minutes: Option<Vec<MinuteChanges>>,
@@ -138,6 +140,7 @@ impl RouterLine {
             synchronized: if is_up { synchronized as u64 } else { of_row(|row| row.synchronized) },
             // The counters do not tell the views of one table apart.
             routes: router.map_or(live, |row| words::count(row.routes)),
+            nlri_routes: of_row(|row| row.nlri_routes),
             rib: router.map_or(RibKind::LocRib, |row| row.rib),
             last_message: meter
                 .and_then(|meter| words::from_micros(meter.last_message.get()))
@@ -385,6 +388,7 @@ pub(super) fn routes(line: &RouterLine) -> Markup {
             RibKind::AdjRibIn => { " " span.faint { "Adj-RIB-In" } },
             RibKind::AdjRibOut => { " " span.faint { "Adj-RIB-Out" } },
         }
+        @if line.nlri_routes > 0 { " " span.faint { "+ " (words::grouped(line.nlri_routes)) " of other families" } }
     }
 }
 

@@ -44,3 +44,17 @@ pub(crate) fn routes(filter: NlriFilter) -> ListQuery {
 pub(crate) fn events(filter: NlriFilter, from: String, to: String) -> ListQuery {
     filter.list(include_str!("../../../sql/statements/api_nlri_events.sql")).with(from, Type::TEXT).with(to, Type::TEXT)
 }
+
+/// Returns the list of the tables, with their numbers of routes; of these routers, or of all.
+pub(crate) fn tables(routers: Option<Vec<String>>) -> ListQuery {
+    ListQuery::new(include_str!("../../../sql/statements/api_nlri_tables.sql")).with(routers, Type::TEXT_ARRAY)
+}
+
+/// Returns the list of the numbers of routes of peers between two times (RFC 3339), the latest first.
+pub(crate) fn counts(routers: Option<Vec<String>>, peers: Option<Vec<String>>, from: String, to: String) -> ListQuery {
+    ListQuery::new(include_str!("../../../sql/statements/api_nlri_counts.sql"))
+        .with(routers, Type::TEXT_ARRAY)
+        .with(peers, Type::TEXT_ARRAY)
+        .with(from, Type::TEXT)
+        .with(to, Type::TEXT)
+}

@@ -26,18 +26,19 @@ const ROUTES: [(&str, RibKind); 4] = [
 const IN_MEMORY: [&str; 2] = ["table_names", "add_path_evidence"];
 
 /// The other tables of its present state.
-const STATE: [&str; 2] = ["peer_statistics", "peer_route_counts"];
+const STATE: [&str; 3] = ["peer_statistics", "peer_route_counts", "peer_nlri_counts"];
 
 /// The tables of its history.
 const PAST: [&str; 3] = ["route_events", "nlri_route_events", "session_events"];
 
 /// The tables that say that it exists: deleted last, in one step.
-const IDENTITY: [&str; 6] = [
+const IDENTITY: [&str; 7] = [
     "adj_rib_in_sync_status",
     "adj_rib_out_sync_status",
     "nlri_adj_rib_in_sync_status",
     "nlri_adj_rib_out_sync_status",
     "route_counts",
+    "nlri_route_counts",
     "peers",
 ];
 
