@@ -1,4 +1,7 @@
-//! `lookup`: the longest match for an address or a prefix, with all its paths, per router and table.
+//! `lookup`: the longest match for an address or a prefix, with all its paths, per router and table; and NLRI of other
+//! families by their keys.
+
+mod nlri;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -6,6 +9,7 @@ use std::net::IpAddr;
 
 use clap::{Args, ValueEnum};
 
+use self::nlri::OtherFamily;
 use super::command::{CommandError, connect, print};
 use super::table::{self, Column, Table};
 use crate::config::{Settings, value};
@@ -19,13 +23,15 @@ use crate::store::slice::Slice;
 #[derive(Args, Debug)]
 pub(crate) struct LookupArguments {
     /// An address, or a prefix that the match has to cover
-    #[arg(value_name = "ADDRESS|PREFIX")]
-    target: String,
+    #[arg(value_name = "ADDRESS|PREFIX", required_unless_present = "family", conflicts_with_all = ["family", "key", "router", "limit"])]
+    target: Option<String>,
+    #[command(flatten)]
+    other: OtherFamily,
     /// Look in this RIB only
     #[arg(long, value_name = "VIEW")]
     view: Option<LookupRib>,
     /// Print an array of rows with all columns: of `current_routes`, and of `adj_rib_in` and `adj_rib_out` with their
-    /// view; with VRPs, `rov` is the RPKI state of each, and `rov_reason` the VRPs that decided; `names` has the names
+    /// view, or of `nlri_routes`; with VRPs, `rov` is the RPKI state of each, and `rov_reason` the VRPs that decided; `names` has the names
     /// of its ASes and communities
     #[arg(long)]
     json: bool,
@@ -43,9 +49,10 @@ enum LookupRib {
 
 /// Prints the matches. No match gives exit code 1, as in `grep`.
 pub(super) fn run(arguments: &LookupArguments, settings: &Settings) -> Result<(), CommandError> {
-    let target = parse(&arguments.target)
-        .map_err(|wrong| CommandError::Configuration(vec![format!("{wrong}; allowed: an IP address or a CIDR")]))?;
     let view = arguments.view.and_then(|view| Some(view.to_possible_value()?.get_name().to_owned()));
+    let Some(target) = &arguments.target else { return nlri::run(&arguments.other, view, arguments.json, settings) };
+    let target = parse(target)
+        .map_err(|wrong| CommandError::Configuration(vec![format!("{wrong}; allowed: an IP address or a CIDR")]))?;
     let mut client = connect(settings, "lookup")?;
     let Matches { mut rows, names, .. } = longest_match(&mut client, &target, view.as_deref(), Slice::ALL)?;
     // Everything about one router stands together, its Loc-RIB first.

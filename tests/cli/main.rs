@@ -15,6 +15,7 @@ mod env_file;
 mod forget;
 mod incidents;
 mod layout;
+mod lookup_nlri;
 mod mrt;
 mod mrt_at;
 mod mrt_parts;
