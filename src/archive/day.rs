@@ -13,12 +13,20 @@ use super::schema::{Row, completed};
 use super::sums::Sums;
 use super::writer::Writer;
 use crate::store::Client;
-use crate::store::archive::{self as rows, Tally};
+use crate::store::archive::{self as rows, History, Tally};
 use crate::store::partitions::Partition;
 
+/// A partition, and those of its events that are of one day and router.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'a> {
+    pub(super) history: History,
+    pub(super) partition: &'a Partition,
+    pub(super) tally: &'a Tally,
+}
+
 /// Returns whether there is a file, with the BMP messages if they are wanted.
-pub(super) fn is_there(path: &Path, with_raw: bool) -> bool {
-    matches!(Events::open(path), Ok(Some(events)) if events.has_raw() || !with_raw)
+pub(super) fn is_there(history: History, path: &Path, with_raw: bool) -> bool {
+    matches!(Events::open(history, path), Ok(Some(events)) if events.has_raw() || !with_raw)
 }
 
 /// Brings the events of a partition that are of one day and router into their file, and records it.
@@ -27,35 +35,30 @@ pub(super) fn is_there(path: &Path, with_raw: bool) -> bool {
 /// The database, the disk or what one of them has; the file is as it was.
 pub(super) fn archive(
     client: &mut Client,
-    partition: &Partition,
-    tally: &Tally,
+    part: Part<'_>,
     (path, with_raw): (&Path, bool),
 ) -> Result<Archived, Failure> {
-    let old = Events::open(path)?;
+    let Part { history, tally, .. } = part;
+    let old = Events::open(history, path)?;
     let rows_before = old.as_ref().map_or(0, Events::event_count);
     // A file without messages that is to get them is written anew, even if no event has one: so it says that it has all.
     let has_raw = old.as_ref().is_some_and(Events::has_raw);
     let compared = match old {
-        Some(old) if has_raw || !with_raw => compare(client, partition, tally, (old, has_raw))?,
+        Some(old) if has_raw || !with_raw => compare(client, part, (old, has_raw))?,
         _ => None,
     };
     let sums = match compared {
         Some(sums) => sums,
-        None => write(client, partition, tally, (path, with_raw || has_raw))?,
+        None => write(client, part, (path, with_raw || has_raw))?,
     };
     let (rows, bytes) = (sums.rows(), fs::metadata(path).map_err(|error| Failure::of_disk(path, &error))?.len());
     let file = path.to_str().ok_or_else(|| Failure::Content(format!("{} is not UTF-8", path.display())))?;
-    rows::record(client, (&tally.router, tally.day), file, &sums.verified())?;
-    Ok(Archived { day: tally.day, router: tally.router.clone(), rows, rows_before, bytes })
+    rows::record(client, (history, &tally.router, tally.day), file, &sums.verified())?;
+    Ok(Archived { history, day: tally.day, router: tally.router.clone(), rows, rows_before, bytes })
 }
 
 /// Reads the whole file beside the events of the database. Returns the sums of the file if it has all of them.
-fn compare(
-    client: &mut Client,
-    partition: &Partition,
-    tally: &Tally,
-    (old, with_raw): (Events, bool),
-) -> Result<Option<Sums>, Failure> {
+fn compare(client: &mut Client, part: Part<'_>, (old, with_raw): (Events, bool)) -> Result<Option<Sums>, Failure> {
     let mut sums = Sums::default();
     let mut missing: u64 = 0;
     let merge = Merge::new(Some(old), |row, origin| {
@@ -63,24 +66,19 @@ fn compare(
         sums.add(&row);
         Ok(())
     });
-    merged(client, partition, tally, with_raw, merge)?;
+    merged(client, part, with_raw, merge)?;
     Ok((missing == 0).then_some(sums))
 }
 
 /// Writes the file with the events that it has and those of the database, and reads it back before it gets its name.
-fn write(
-    client: &mut Client,
-    partition: &Partition,
-    tally: &Tally,
-    (path, with_raw): (&Path, bool),
-) -> Result<Sums, Failure> {
+fn write(client: &mut Client, part: Part<'_>, (path, with_raw): (&Path, bool)) -> Result<Sums, Failure> {
     let draft = names::draft(path);
     let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder).map_err(|error| Failure::of_disk(folder, &error))?;
-    let written = write_draft(client, partition, tally, (path, &draft, with_raw));
+    let written = write_draft(client, part, (path, &draft, with_raw));
     let verified = written.and_then(|written| {
         let mut read = Sums::default();
-        for row in Events::open(&draft)?.into_iter().flatten() {
+        for row in Events::open(part.history, &draft)?.into_iter().flatten() {
             read.add(&row?);
         }
         if written != read.rows() {
@@ -98,26 +96,26 @@ fn write(
 
 fn write_draft(
     client: &mut Client,
-    partition: &Partition,
-    tally: &Tally,
+    part: Part<'_>,
     (path, draft, with_raw): (&Path, &Path, bool),
 ) -> Result<u64, Failure> {
-    let mut writer = Writer::create(draft, with_raw)?;
-    let merge = Merge::new(Events::open(path)?, |row: Row, _| writer.add(&row));
-    merged(client, partition, tally, with_raw, merge)?;
+    let mut writer = Writer::create(part.history, draft, with_raw)?;
+    let merge = Merge::new(Events::open(part.history, path)?, |row: Row, _| writer.add(&row));
+    merged(client, part, with_raw, merge)?;
     writer.finish()
 }
 
 /// Merges all events of the database.
 fn merged(
     client: &mut Client,
-    partition: &Partition,
-    tally: &Tally,
+    part: Part<'_>,
     with_raw: bool,
     mut merge: Merge<impl FnMut(Row, Origin) -> Result<(), Failure>>,
 ) -> Result<(), Failure> {
     let mut failure = None;
-    rows::events(client, partition, (&tally.router, tally.day), with_raw, &mut |row| match completed(row)
+    let Part { history, partition, tally } = part;
+    let of = (&tally.router, tally.day);
+    rows::events(client, (history, partition), of, with_raw, &mut |row| match completed(history, row)
         .and_then(|row| merge.take(row))
     {
         Ok(()) => ControlFlow::Continue(()),

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use jiff::civil::Date;
 
+use super::day::Part;
 use super::failure::Failure;
-use super::report::Report;
+use super::report::{Report, events_of};
 use super::{day, names};
 use crate::model::RouterId;
-use crate::store::archive::{self as rows, Tally};
+use crate::store::archive::{self as rows, History, Tally};
 use crate::store::partitions::{self, EVENTS, Partition};
 use crate::store::{Client, Error, Result};
 
@@ -69,12 +70,14 @@ impl Archive {
             let why = "route_events has no partitions of PostgreSQL's own, as with TimescaleDB: no day can be archived";
             return Ok(Err(why.to_owned()));
         }
-        let prefix = self.prefix();
-        if Path::new(&prefix).is_dir() || !rows::has_files(client, &prefix)? {
-            return Ok(Ok(()));
+        for history in History::ALL {
+            let prefix = self.prefix(history);
+            if !Path::new(&prefix).is_dir() && rows::has_files(client, &prefix)? {
+                let why = "is empty, and archives has files in it: mount it; if they are gone, delete those rows";
+                return Ok(Err(format!("archive folder {prefix}: {why}")));
+            }
         }
-        let why = "is empty, and archives has files in it: mount it; if they are gone, delete those rows";
-        Ok(Err(format!("archive folder {}: {why}", self.folder.display())))
+        Ok(Ok(()))
     }
 
     /// Brings all partitions that end before `before` into files; the caller has the lock. With a limit it begins no
@@ -85,16 +88,19 @@ impl Archive {
     pub(crate) fn run(&mut self, client: &mut Client, before: Date, is_limited: bool) -> Result<Report> {
         let started = Instant::now();
         let mut report = Report::default();
-        let all = partitions::list(client, &EVENTS)?;
-        self.counted.retain(|name, _| all.iter().any(|partition| partition.name == *name));
-        self.compared.retain(|name, _| all.iter().any(|partition| partition.name == *name));
-        for partition in all.iter().filter(|partition| partition.is_archivable(before)) {
+        let mut all = Vec::new();
+        for history in History::ALL {
+            all.extend(partitions::list(client, history.series())?.into_iter().map(|partition| (history, partition)));
+        }
+        self.counted.retain(|name, _| all.iter().any(|(_, partition)| partition.name == *name));
+        self.compared.retain(|name, _| all.iter().any(|(_, partition)| partition.name == *name));
+        for (history, partition) in all.iter().filter(|(_, partition)| partition.is_archivable(before)) {
             let is_recent = self.counted.get(&partition.name).is_some_and(|at| at.elapsed() < COUNT_EVERY);
             if is_limited && is_recent {
                 continue;
             }
             let until = is_limited.then(|| started + RUN_MAX);
-            let whole = self.store(client, partition, Extent::Counts, (until, &mut report));
+            let whole = self.store(client, (*history, partition), Extent::Counts, (until, &mut report));
             match whole {
                 Ok(true) => {
                     self.counted.insert(partition.name.clone(), Instant::now());
@@ -116,13 +122,13 @@ impl Archive {
     ///
     /// # Errors
     /// The partition has to stay.
-    pub(crate) fn secure(&mut self, client: &mut Client, partition: &Partition) -> Result<()> {
-        let counts = rows::tally(client, partition, &self.prefix())?;
+    pub(crate) fn secure(&mut self, client: &mut Client, history: History, partition: &Partition) -> Result<()> {
+        let counts = rows::tally(client, partition, &self.prefix(history))?;
         if self.compared.get(&partition.name).is_some_and(|compared| is_same(compared, &counts)) {
             return Ok(());
         }
         let mut report = Report::default();
-        let is_whole = self.store(client, partition, Extent::Events, (None, &mut report))?;
+        let is_whole = self.store(client, (history, partition), Extent::Events, (None, &mut report))?;
         if !is_whole {
             return Err(Error::Locked(format!("not in the archive: {}", report.failures.join("; "))));
         }
@@ -134,17 +140,17 @@ impl Archive {
     fn store(
         &self,
         client: &mut Client,
-        partition: &Partition,
+        (history, partition): (History, &Partition),
         extent: Extent,
         (until, report): (Option<Instant>, &mut Report),
     ) -> Result<bool> {
         let mut is_whole = true;
-        for tally in rows::tally(client, partition, &self.prefix())? {
-            let path = names::file(&self.folder, &tally.router, tally.day);
+        for tally in rows::tally(client, partition, &self.prefix(history))? {
+            let path = names::file(&self.folder, history, &tally.router, tally.day);
             let is_done = extent == Extent::Counts
                 && partition.day() == Some(tally.day)
                 && tally.archived == Some(tally.rows)
-                && day::is_there(&path, self.with_raw);
+                && day::is_there(history, &path, self.with_raw);
             if is_done {
                 continue;
             }
@@ -152,13 +158,18 @@ impl Archive {
                 report.is_cut = true;
                 return Ok(false);
             }
-            match day::archive(client, partition, &tally, (&path, self.with_raw)) {
+            match day::archive(client, Part { history, partition, tally: &tally }, (&path, self.with_raw)) {
                 Ok(archived) => report.files.push(archived),
                 Err(Failure::Store(error)) if client.is_closed() => return Err(error),
                 Err(failure) => {
                     is_whole = false;
                     report.is_of_disk = matches!(failure, Failure::Disk(_));
-                    report.failures.push(format!("archiving {} of router {}: {failure}", tally.day, tally.router));
+                    let what = match history {
+                        History::Routes => String::new(),
+                        History::OtherFamilies => format!("{} of ", events_of(history)),
+                    };
+                    let of = format!("{} of router {}", tally.day, tally.router);
+                    report.failures.push(format!("archiving {what}{of}: {failure}"));
                     if report.is_of_disk {
                         return Ok(false);
                     }
@@ -174,17 +185,20 @@ impl Archive {
     /// When a statement fails or the connection is lost.
     pub(crate) fn lacking(&self, client: &mut Client, before: Date) -> Result<Vec<String>> {
         let mut lacking = Vec::new();
-        for partition in partitions::list(client, &EVENTS)? {
-            if partition.is_archivable(before) && rows::is_without_files(client, &partition, &self.prefix())? {
-                lacking.push(partition.name);
+        for history in History::ALL {
+            for partition in partitions::list(client, history.series())? {
+                if partition.is_archivable(before) && rows::is_without_files(client, &partition, &self.prefix(history))?
+                {
+                    lacking.push(partition.name);
+                }
             }
         }
         Ok(lacking)
     }
 
-    /// Returns the beginning of the path of every file.
-    pub(crate) fn prefix(&self) -> String {
-        names::prefix(&self.folder)
+    /// Returns the beginning of the path of every file of a history.
+    fn prefix(&self, history: History) -> String {
+        names::prefix(&self.folder, history)
     }
 }
 

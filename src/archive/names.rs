@@ -8,9 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::RouterId;
 use crate::model::write_text::hex;
-
-/// The folder that all files are below, and the name of the table that they are of.
-const TABLE: &str = "route_events";
+use crate::store::archive::History;
 
 /// The only file of a day and router.
 const FILE: &str = "part-0.parquet";
@@ -28,14 +26,14 @@ const NAME_OCTETS_MAX: usize = 255;
 /// The hex digits that end a name that was cut.
 const MARK_DIGITS: usize = 32;
 
-/// Returns the beginning of the paths of all files of an archive.
-pub(super) fn prefix(folder: &Path) -> String {
-    format!("{}/", folder.join(TABLE).display())
+/// Returns the beginning of the paths of all files of a history.
+pub(super) fn prefix(folder: &Path, history: History) -> String {
+    format!("{}/", folder.join(history.name()).display())
 }
 
 /// Returns the path of the file of a router's day.
-pub(super) fn file(folder: &Path, router: &RouterId, day: Date) -> PathBuf {
-    folder.join(TABLE).join(format!("date={day}")).join(router_key(router)).join(FILE)
+pub(super) fn file(folder: &Path, history: History, router: &RouterId, day: Date) -> PathBuf {
+    folder.join(history.name()).join(format!("date={day}")).join(router_key(router)).join(FILE)
 }
 
 /// Returns the path under which a file is written.
@@ -67,7 +65,7 @@ mod tests {
     #[test]
     fn names_stay_below_the_folder_and_are_read_back() {
         let check = |router: &str, name: &str| {
-            let path = file(Path::new("/a"), &RouterId::new(router), jiff::civil::date(2026, 11, 25));
+            let path = file(Path::new("/a"), History::Routes, &RouterId::new(router), jiff::civil::date(2026, 11, 25));
             assert_eq!(path, PathBuf::from(format!("/a/route_events/date=2026-11-25/router={name}/part-0.parquet")));
             let decoded = percent_encoding::percent_decode_str(name).decode_utf8().unwrap();
             assert_eq!(decoded, router);
@@ -89,6 +87,7 @@ mod tests {
         }
         assert_eq!(names.iter().collect::<std::collections::HashSet<_>>().len(), 3);
         let path = Path::new("/a/part-0.parquet");
-        assert_eq!((draft(path), prefix(Path::new("/a"))), ("/a/part-0.draft".into(), "/a/route_events/".to_owned()));
+        assert_eq!(draft(path), Path::new("/a/part-0.draft"));
+        assert_eq!(History::ALL.map(|of| prefix(Path::new("/a"), of)), ["/a/route_events/", "/a/nlri_events/"]);
     }
 }

@@ -12,7 +12,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use super::failure::Failure;
 use super::schema::{RAW_KEY, Row, schema};
 use super::sums::Sums;
-use crate::store::archive::Cell;
+use crate::store::archive::{Cell, History};
 
 /// The events that are read at a time from each column: about a megabyte.
 const BATCH_ROWS: usize = 2_048;
@@ -37,14 +37,14 @@ impl Events {
     ///
     /// # Errors
     /// The file cannot be read, or has other columns than ours.
-    pub(super) fn open(path: &Path) -> std::result::Result<Option<Events>, Failure> {
+    pub(super) fn open(history: History, path: &Path) -> std::result::Result<Option<Events>, Failure> {
         let file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Failure::of_disk(path, &error)),
         };
         let file = SerializedFileReader::new(file).map_err(|error| Failure::of_parquet(path, &error))?;
-        if file.metadata().file_metadata().schema_descr().root_schema().get_fields() != schema().get_fields() {
+        if file.metadata().file_metadata().schema_descr().root_schema().get_fields() != schema(history).get_fields() {
             let why = "has other columns than files of this version: move it away";
             return Err(Failure::Content(format!("{}: {why}", path.display())));
         }

@@ -6,10 +6,12 @@ use indicatif::HumanBytes;
 use jiff::civil::Date;
 
 use crate::model::RouterId;
+use crate::store::archive::History;
 
 /// A file that was written or found to have everything.
 #[derive(Debug)]
 pub(crate) struct Archived {
+    pub(crate) history: History,
     pub(crate) day: Date,
     pub(crate) router: RouterId,
     /// The number of events in the file.
@@ -22,14 +24,23 @@ pub(crate) struct Archived {
 
 impl fmt::Display for Archived {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Archived { day, router, rows, rows_before, bytes } = self;
+        let Archived { history, day, router, rows, rows_before, bytes } = self;
         let bytes = HumanBytes(*bytes);
-        write!(f, "{day} of router {router}: {rows} events, {bytes}")?;
+        let what = events_of(*history);
+        write!(f, "{day} of router {router}: {rows} {what}, {bytes}")?;
         match rows - rows_before {
             0 => write!(f, ", which the file had"),
             _ if *rows_before == 0 => Ok(()),
             added => write!(f, ", {added} of them new"),
         }
+    }
+}
+
+/// Returns the word for events of a history.
+pub(super) fn events_of(history: History) -> &'static str {
+    match history {
+        History::Routes => "events",
+        History::OtherFamilies => "events of other families",
     }
 }
 

@@ -1,4 +1,5 @@
-//! The columns of a file: those of `route_events`, and beside them those that queries by address and AS number need.
+//! The columns of a file: those of `route_events` or `nlri_events`, and beside them those that queries by address and AS
+//! number need.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -10,13 +11,14 @@ use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::{ColumnPath, TypePtr};
 
 use super::failure::Failure;
-use crate::store::archive::Cell;
+use crate::store::archive::{Cell, History};
 
-/// The columns. Those that the database has are in the order of `archive_events.sql`.
+/// The columns before those that both have, of routes. Those that the database has are in the order of
+/// `archive_events.sql` and `archive_nlri_events.sql`.
 ///
 /// `first` and `last` are the first and the last address of the prefix, 16 octets each, an IPv4 address as the IPv6 address
 /// that it is mapped to (`::ffff:0:0/96`, RFC 4291 section 2.5.5.2): they compare as addresses do, within a family.
-const SCHEMA: &str = "message route_events {
+const ROUTES: &str = "message route_events {
     required fixed_len_byte_array(32) event_id;
     required int64 ingest_time (TIMESTAMP(MICROS,true));
     required byte_array router_id (STRING);
@@ -26,6 +28,24 @@ const SCHEMA: &str = "message route_events {
     required int32 prefix_len (INTEGER(16,true));
     required fixed_len_byte_array(16) first;
     required fixed_len_byte_array(16) last;
+";
+
+/// The columns before those that both have, of other families: those of `nlri_events`, and `key_hash`, the first 128 bits
+/// of the SHA-256 of `nlri_key`, by which they are sorted.
+const OTHER_FAMILIES: &str = "message nlri_events {
+    required fixed_len_byte_array(32) event_id;
+    required int64 ingest_time (TIMESTAMP(MICROS,true));
+    required byte_array router_id (STRING);
+    required byte_array table_name (STRING);
+    required int32 afi;
+    optional byte_array nlri_key (STRING);
+    required int32 safi (INTEGER(16,true));
+    required fixed_len_byte_array(16) key_hash;
+    optional byte_array nlri (JSON);
+";
+
+/// The columns after those.
+const REST: &str = "
     optional int64 path_id;
     required byte_array action (STRING);
     optional byte_array nexthop (STRING);
@@ -49,7 +69,8 @@ const SCHEMA: &str = "message route_events {
     optional byte_array rib (STRING);
 }";
 
-/// The places of columns in a row.
+/// The places of columns in a row. Of other families `safi` is in the place of the length, the hash in that of the first
+/// address, and the NLRI in that of the last one.
 pub(super) const EVENT_ID: usize = 0;
 const INGEST_TIME: usize = 1;
 const AFI: usize = 4;
@@ -70,8 +91,12 @@ const ZSTD_LEVEL: i32 = 3;
 pub(super) type Row = Vec<Cell>;
 
 /// Returns the schema.
-pub(super) fn schema() -> TypePtr {
-    Arc::new(parse_message_type(SCHEMA).expect("a unit test parses it"))
+pub(super) fn schema(history: History) -> TypePtr {
+    let begin = match history {
+        History::Routes => ROUTES,
+        History::OtherFamilies => OTHER_FAMILIES,
+    };
+    Arc::new(parse_message_type(&format!("{begin}{REST}")).expect("a unit test parses it"))
 }
 
 /// Returns the properties of a file.
@@ -103,8 +128,12 @@ pub(super) fn properties(with_raw: bool) -> WriterPropertiesPtr {
 ///
 /// # Errors
 /// An event that this program cannot have written.
-pub(super) fn completed(mut row: Row) -> Result<Row, Failure> {
-    for place in [FIRST, LAST] {
+pub(super) fn completed(history: History, mut row: Row) -> Result<Row, Failure> {
+    let addresses: &[usize] = match history {
+        History::Routes => &[FIRST, LAST],
+        History::OtherFamilies => &[FIRST],
+    };
+    for &place in addresses {
         if let Some(Cell::Octets(octets)) = row.get_mut(place)
             && octets.len() == 4
         {
@@ -120,9 +149,9 @@ pub(super) fn completed(mut row: Row) -> Result<Row, Failure> {
         Some(Cell::Octets(octets)) => octets.len(),
         _ => 0,
     };
-    match (octets_of(EVENT_ID), octets_of(FIRST), octets_of(LAST)) {
-        (32, 16, 16) => Ok(row),
-        (id, ..) => Err(Failure::Content(format!("an event has an event_id of {id} octets, where all have 32"))),
+    match (octets_of(EVENT_ID), addresses.iter().all(|place| octets_of(*place) == 16)) {
+        (32, true) => Ok(row),
+        (id, _) => Err(Failure::Content(format!("an event has an event_id of {id} octets, where all have 32"))),
     }
 }
 
@@ -133,7 +162,8 @@ fn numbers(path: &[u8]) -> Vec<u32> {
 }
 
 /// Compares the keys of two events: family, first address, length, time, identifier. PostgreSQL orders `afi, prefix,
-/// ingest_time, event_id` in the same way: of two networks of which one is in the other the larger is first.
+/// ingest_time, event_id` in the same way: of two networks of which one is in the other the larger is first. Of other
+/// families: AFI, hash of the key, SAFI, time, identifier.
 pub(super) fn compare(one: &Row, other: &Row) -> Ordering {
     let by = |place: usize| compare_cells(&one[place], &other[place]);
     by(AFI)
@@ -158,12 +188,16 @@ mod tests {
 
     #[test]
     fn the_schema_is_parsed_and_its_places_are_right() {
-        let schema = schema();
-        let names: Vec<&str> = schema.get_fields().iter().map(|field| field.name()).collect();
         let places = [EVENT_ID, INGEST_TIME, AFI, PREFIX_LEN, FIRST, LAST, AS_PATH, AS_LIST, BMP_RAW];
-        let named = ["event_id", "ingest_time", "afi", "prefix_len", "first", "last", "as_path", "as_list", "bmp_raw"];
-        assert_eq!(places.map(|place| names[place]), named);
-        assert_eq!(names.len(), 30);
+        for (history, [length, first, last]) in
+            History::ALL.into_iter().zip([["prefix_len", "first", "last"], ["safi", "key_hash", "nlri"]])
+        {
+            let schema = schema(history);
+            let names: Vec<&str> = schema.get_fields().iter().map(|field| field.name()).collect();
+            let named = ["event_id", "ingest_time", "afi", length, first, last, "as_path", "as_list", "bmp_raw"];
+            assert_eq!(places.map(|place| names[place]), named);
+            assert_eq!((schema.name(), names.len()), (history.name(), 30));
+        }
     }
 
     #[test]

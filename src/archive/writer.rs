@@ -13,7 +13,7 @@ use parquet::schema::types::SchemaDescriptor;
 use super::failure::Failure;
 use super::schema::{Row, properties, schema};
 use super::sums::Sums;
-use crate::store::archive::Cell;
+use crate::store::archive::{Cell, History};
 
 /// The largest number of events in a row group.
 const GROUP_ROWS_MAX: usize = 1_000_000;
@@ -41,15 +41,19 @@ impl Writer {
     ///
     /// # Errors
     /// The file cannot be created.
-    pub(super) fn create(path: &Path, with_raw: bool) -> std::result::Result<Writer, Failure> {
-        Writer::with_groups(path, with_raw, GROUP_BYTES_MAX)
+    pub(super) fn create(history: History, path: &Path, with_raw: bool) -> std::result::Result<Writer, Failure> {
+        Writer::with_groups((history, path), with_raw, GROUP_BYTES_MAX)
     }
 
-    fn with_groups(path: &Path, with_raw: bool, bytes_max: usize) -> std::result::Result<Writer, Failure> {
+    fn with_groups(
+        (history, path): (History, &Path),
+        with_raw: bool,
+        bytes_max: usize,
+    ) -> std::result::Result<Writer, Failure> {
         let file = File::create(path).map_err(|error| Failure::of_disk(path, &error))?;
-        let file = SerializedFileWriter::new(file, schema(), properties(with_raw))
+        let file = SerializedFileWriter::new(file, schema(history), properties(with_raw))
             .map_err(|error| Failure::of_parquet(path, &error))?;
-        let columns = columns(&SchemaDescriptor::new(schema()));
+        let columns = columns(&SchemaDescriptor::new(schema(history)));
         Ok(Writer { path: path.to_owned(), file, columns, sums: Sums::default(), rows: 0, bytes: 0, bytes_max })
     }
 
@@ -326,24 +330,24 @@ mod tests {
     fn what_is_written_is_read_in_one_group_or_many() {
         let path = std::env::temp_dir().join(format!("rib-ingester-archive-{}.parquet", std::process::id()));
         for (count, bytes_max, groups) in [(0, 1, 0), (1, 1, 1), (5_000, 1 << 30, 1), (40_000, 3_000_000, 2)] {
-            let mut writer = Writer::with_groups(&path, true, bytes_max).unwrap();
+            let mut writer = Writer::with_groups((History::Routes, &path), true, bytes_max).unwrap();
             let rows: Vec<Row> = (0..count).map(row).collect();
             rows.iter().for_each(|row| writer.add(row).unwrap());
             writer.finish().unwrap();
-            let events = Events::open(&path).unwrap().unwrap();
+            let events = Events::open(History::Routes, &path).unwrap().unwrap();
             assert!(events.has_raw() && events.event_count() == u64::from(count));
             assert!(events.groups() >= groups, "{} row groups", events.groups());
             assert!(events.map(Result::unwrap).eq(rows), "{count}");
         }
-        let mut writer = Writer::create(&path, false).unwrap();
+        let mut writer = Writer::create(History::Routes, &path, false).unwrap();
         let mut short = row(1);
         short[0] = Cell::Octets(vec![1]);
         assert!(matches!(writer.add(&short), Err(Failure::Content(why)) if why.contains("column 0")));
         short.pop();
         assert!(writer.add(&short).is_err());
         std::fs::write(&path, "PAR1 and no more").unwrap();
-        assert!(matches!(Events::open(&path), Err(Failure::Content(_))));
+        assert!(matches!(Events::open(History::Routes, &path), Err(Failure::Content(_))));
         std::fs::remove_file(&path).unwrap();
-        assert!(Events::open(&path).unwrap().is_none());
+        assert!(Events::open(History::Routes, &path).unwrap().is_none());
     }
 }

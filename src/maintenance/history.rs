@@ -7,8 +7,9 @@ use jiff::civil::Date;
 
 use super::report::Report;
 use crate::archive::Archive;
-use crate::store::partitions::{self, EVENTS, Gate, NLRI_EVENTS, SNAPSHOTS, Series};
-use crate::store::{self, Client, archive, snapshots};
+use crate::store::archive::{self, History};
+use crate::store::partitions::{self, EVENTS, Gate, NLRI_EVENTS, Partition, SNAPSHOTS, Series};
+use crate::store::{self, Client, snapshots};
 
 /// The days that a day has been over before it goes into a file: until then late events make its file anew too often.
 const CLOSED_DAYS: i64 = 1;
@@ -64,24 +65,9 @@ impl Report {
             None => self.archive_failures = Some(1),
         }
         if let Some(oldest) = oldest {
-            if archiving.folder.is_some() {
-                self.tell_other_families(client, oldest)?;
-            }
             self.step(client, "forgetting old snapshots", |client| snapshots::forget(client, oldest))?;
         }
         self.retire(client, &SNAPSHOTS, oldest, &mut |_, _| Ok(()))
-    }
-
-    /// Names the days of other families that would go were there no archive: it has none of their events.
-    fn tell_other_families(&mut self, client: &mut Client, oldest: Date) -> store::Result<()> {
-        let list = |client: &mut Client| partitions::list(client, &NLRI_EVENTS);
-        let partitions = self.step(client, "listing partitions", list)?.unwrap_or_default();
-        let due = partitions.iter().filter(|partition| partition.is_before(oldest));
-        self.remarks.extend(due.map(|partition| {
-            let name = &partition.name;
-            format!("{name} is older than RIB_INGESTER_RETENTION_DAYS and stays, since the archive does not have its kind: drop it by hand")
-        }));
-        Ok(())
     }
 
     fn archive(
@@ -104,7 +90,11 @@ impl Report {
         // Days that the time did not suffice for are in no file yet: retention waits without a word. A disk that is full
         // has said so.
         if !run.is_cut && !run.is_of_disk {
-            self.retire(client, &EVENTS, oldest, &mut |client, partition| archive.secure(client, partition))?;
+            for history in History::ALL {
+                let mut secure =
+                    |client: &mut Client, partition: &Partition| archive.secure(client, history, partition);
+                self.retire(client, history.series(), oldest, &mut secure)?;
+            }
         }
         archive::end(client)
     }

@@ -8,7 +8,7 @@ use postgres::types::Type;
 use postgres::{Client, Row};
 
 use super::error::{Error, Result};
-use super::partitions::{Partition, midnight};
+use super::partitions::{EVENTS, NLRI_EVENTS, Partition, Series, midnight};
 use super::portal::each_row;
 use super::time::{read_time, system_time};
 use crate::model::RouterId;
@@ -20,8 +20,42 @@ const LOCK: i64 = 0x7269_6261_7263_6876;
 /// is read and written.
 const IDLE_TIMEOUT: &str = "30min";
 
-/// The part of the statements that is replaced by the partition.
-const FROM: &str = "FROM route_events e\n";
+/// A history whose days go into files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum History {
+    /// `route_events`.
+    Routes,
+    /// `nlri_events`, the view on `nlri_route_events`.
+    OtherFamilies,
+}
+
+impl History {
+    /// All of them.
+    pub(crate) const ALL: [History; 2] = [History::Routes, History::OtherFamilies];
+
+    /// Returns the days that it has.
+    pub(crate) fn series(self) -> &'static Series {
+        match self {
+            History::Routes => &EVENTS,
+            History::OtherFamilies => &NLRI_EVENTS,
+        }
+    }
+
+    /// Returns its name for readers: that of the folder of its files, and in `archives`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            History::Routes => "route_events",
+            History::OtherFamilies => "nlri_events",
+        }
+    }
+
+    fn events(self) -> &'static str {
+        match self {
+            History::Routes => include_str!("../../sql/statements/archive_events.sql"),
+            History::OtherFamilies => include_str!("../../sql/statements/archive_nlri_events.sql"),
+        }
+    }
+}
 
 /// One value of an event.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -30,7 +64,7 @@ pub(crate) enum Cell {
     Null,
     /// `BOOLEAN`.
     Flag(bool),
-    /// `SMALLINT`.
+    /// `SMALLINT` and `INTEGER`.
     Int(i32),
     /// `BIGINT`, and `TIMESTAMPTZ` as microseconds since 1970.
     Long(i64),
@@ -109,7 +143,7 @@ pub(crate) fn is_without_files(client: &mut Client, partition: &Partition, prefi
 /// # Errors
 /// When the statement fails or the connection is lost.
 pub(crate) fn tally(client: &mut Client, partition: &Partition, prefix: &str) -> Result<Vec<Tally>> {
-    let text = of(include_str!("../../sql/statements/archive_tally.sql"), partition);
+    let text = of(History::Routes, include_str!("../../sql/statements/archive_tally.sql"), partition);
     let rows = client.query_typed(&text, &[(&prefix, Type::TEXT)])?;
     let number = |number: i64| u64::try_from(number).unwrap_or(0);
     let tally = rows.iter().map(|row| {
@@ -131,14 +165,14 @@ pub(crate) fn tally(client: &mut Client, partition: &Partition, prefix: &str) ->
 /// When the query fails or takes too long, or the connection is lost.
 pub(crate) fn events(
     client: &mut Client,
-    partition: &Partition,
+    (history, partition): (History, &Partition),
     (router, day): (&RouterId, Date),
     with_raw: bool,
     take: &mut dyn FnMut(Vec<Cell>) -> ControlFlow<()>,
 ) -> Result<()> {
     let next = day.tomorrow().map_err(|_| Error::Unexpected(format!("no day comes after {day}")))?;
     let (from, to) = (system_time(midnight(day)), system_time(midnight(next)));
-    let text = of(include_str!("../../sql/statements/archive_events.sql"), partition);
+    let text = of(history, history.events(), partition);
     let mut transaction = client.transaction()?;
     transaction.batch_execute(&format!("SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT}'"))?;
     let router = router.as_str();
@@ -156,11 +190,15 @@ pub(crate) fn events(
 ///
 /// # Errors
 /// When the statement fails or the connection is lost.
-pub(crate) fn record(client: &mut Client, of: (&RouterId, Date), file: &str, verified: &Verified) -> Result<()> {
-    let (router, day) = of;
+pub(crate) fn record(
+    client: &mut Client,
+    (history, router, day): (History, &RouterId, Date),
+    file: &str,
+    verified: &Verified,
+) -> Result<()> {
     let rows = i64::try_from(verified.rows).unwrap_or(i64::MAX);
     client.execute_typed(
-        "INSERT INTO archives (day, router_id, file, rows, hash) VALUES ($1::text::date, $2, $3, $4, $5)
+        "INSERT INTO archives (day, router_id, file, history, rows, hash) VALUES ($1::text::date, $2, $3, $6, $4, $5)
          ON CONFLICT (day, router_id, file)
          DO UPDATE SET rows = excluded.rows, hash = excluded.hash, verified_at = excluded.verified_at",
         &[
@@ -169,14 +207,16 @@ pub(crate) fn record(client: &mut Client, of: (&RouterId, Date), file: &str, ver
             (&file, Type::TEXT),
             (&rows, Type::INT8),
             (&verified.hash.as_slice(), Type::BYTEA),
+            (&history.name(), Type::TEXT),
         ],
     )?;
     Ok(())
 }
 
-/// Returns a statement about all of `route_events` as one about a partition, which may be detached.
-fn of(statement: &str, partition: &Partition) -> String {
-    statement.replace(FROM, &format!("FROM {} e\n", partition.table))
+/// Returns a statement about all of a history as one about a partition, which may be detached.
+fn of(history: History, statement: &str, partition: &Partition) -> String {
+    let all = format!("FROM {} e\n", history.series().parent);
+    statement.replace(&all, &format!("FROM {} e\n", partition.table))
 }
 
 fn cells(row: &Row) -> Result<Vec<Cell>> {
@@ -188,6 +228,7 @@ fn cell(row: &Row, place: usize) -> Result<Cell> {
     let cell = match *kind {
         Type::BOOL => row.get::<_, Option<bool>>(place).map(Cell::Flag),
         Type::INT2 => row.get::<_, Option<i16>>(place).map(|number| Cell::Int(number.into())),
+        Type::INT4 => row.get::<_, Option<i32>>(place).map(Cell::Int),
         Type::INT8 => row.get::<_, Option<i64>>(place).map(Cell::Long),
         Type::TEXT => row.get::<_, Option<&str>>(place).map(|text| Cell::Octets(text.as_bytes().to_vec())),
         Type::BYTEA => row.get::<_, Option<&[u8]>>(place).map(|octets| Cell::Octets(octets.to_vec())),

@@ -51,6 +51,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0039_nlri_events"),
     migration!("0040_positions_of_open_sessions"),
     migration!("0041_nlri_counts"),
+    migration!("0042_nlri_archive"),
     migration!("0043_nlri_families"),
 ];
 

@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod duckdb;
+mod families;
 mod kept;
 
 use std::path::{Path, PathBuf};
@@ -93,7 +94,11 @@ impl Scene {
     }
 
     fn file(&self, day: Date, key: &str) -> PathBuf {
-        self.folder.join(format!("route_events/date={day}/router={key}/part-0.parquet"))
+        self.file_of("route_events", day, key)
+    }
+
+    fn file_of(&self, history: &str, day: Date, key: &str) -> PathBuf {
+        self.folder.join(format!("{history}/date={day}/router={key}/part-0.parquet"))
     }
 
     /// All files, also those that are not files of the archive.

@@ -235,12 +235,11 @@ fn days_of_other_families_come_and_go() {
     assert!(ensure_in(&mut client, &NLRI_EVENTS, old).unwrap());
     let name = NLRI_EVENTS.name_of(old);
     let is_gone = format!("SELECT to_regclass('{name}') IS NULL");
-    // The archive does not have it.
+    // Nothing is in it that the archive would lack.
     let folder = Folder::new();
     let mut ingester = Ingester::start(&db.url(), &[ALL, ("ARCHIVE_DIR", folder.path().to_str().unwrap())]);
-    ingester.logged(&format!("{name} is older than RIB_INGESTER_RETENTION_DAYS and stays"));
+    ingester.logged(&format!("partition {name}: dropped at the end of its retention"));
     assert!(ingester.stop().success());
-    assert_eq!(db.rows(&is_gone), ["f"]);
     let report = rib_ingester::maintenance::run_once(&mut client, 30).unwrap();
     assert_eq!(report.failures, [""; 0]);
     assert_eq!(db.rows(days), ["2"], "today and tomorrow");

@@ -9,7 +9,7 @@ use postgres::Client;
 use serde_json::Value;
 
 use crate::common::pg::TestDb;
-use rib_ingester::store::partitions::{ensure, today};
+use rib_ingester::store::partitions::{NLRI_EVENTS, ensure, ensure_in, today};
 
 /// The pages of 8 kB that an answer may read. A walk over all routes reads more than a thousand.
 const PAGES_MAX: i64 = 450;
@@ -214,4 +214,45 @@ fn a_page_of_the_past_reads_little_of_its_tables() {
             assert!(few * 3 < whole, "{moment} {after}: {few} pages, {whole} for all: {plan}");
         }
     }
+}
+
+#[test]
+fn a_page_of_other_families_reads_no_span() {
+    let db = TestDb::migrated();
+    let mut client = db.client();
+    let day = today(&mut client).unwrap();
+    let days = [day.checked_sub(jiff::ToSpan::days(1)).unwrap(), day];
+    for day in days {
+        ensure_in(&mut client, &NLRI_EVENTS, day).unwrap();
+    }
+    let [first, _] = days;
+    client
+        .batch_execute(&format!(
+            "SET statement_timeout = 0;
+             INSERT INTO nlri_route_events (event_id, ingest_time, router_id, table_name, afi, prefix, action, rib, attrs)
+             SELECT sha256(i::text::bytea), '{first} 00:00+00'::timestamptz + i * interval '1 s', '10.0.0.' || i % 2 + 1, 'global|nlri:25/70',
+                    6, ('2001:db8::' || to_hex(i % 9000))::cidr, 'A', 'nlri-loc-rib',
+                    jsonb_build_object('nlri_afi', 25, 'nlri_safi', 70, 'nlri_key', 'evpn:2:' || i % 9000, 'nlri', jsonb_build_object('type', 2))
+             FROM generate_series(1, 120000) i"
+        ))
+        .unwrap();
+    let span = format!("'{first}', (now() + interval '2 days')::text");
+    let after = format!("'[\"{first}T20:00:00+00:00\", \"00\"]'");
+    let page = |routers: &str, conditions: &str, after: &str| {
+        let types = "text[], text, text, text[], text, text, text, text, text, text, text, bigint";
+        (None, "api_nlri_events.sql", types, format!("{routers}, {conditions}, {span}, {after}, 101"))
+    };
+    let (one, both) = ("'{10.0.0.1}'", "'{10.0.0.1,10.0.0.2}'");
+    let (none, of_family) = ("NULL, NULL, NULL, NULL, NULL, NULL, NULL", "NULL, NULL, NULL, 'evpn', '2', NULL, 'evpn'");
+    let of_key = "NULL, NULL, NULL, NULL, NULL, 'evpn:2:77', NULL";
+    let pages = [
+        page(one, none, "NULL"),
+        page(both, none, "NULL"),
+        page(both, none, &after),
+        page(one, of_family, "NULL"),
+        page(both, of_key, "NULL"),
+    ];
+    check(&mut client, "never analyzed", &pages);
+    client.batch_execute("ANALYZE").unwrap();
+    check(&mut client, "analyzed", &pages);
 }

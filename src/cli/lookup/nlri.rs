@@ -12,9 +12,6 @@ use crate::store::api::ApiRow;
 use crate::store::api::nlri::{self, NlriFilter};
 use crate::store::status;
 
-/// The names of the families, with which keys begin.
-const FAMILIES: [&str; 6] = ["evpn", "flowspec", "bgp-ls", "sr-policy", "rtc", "mvpn"];
-
 /// The number of routes that are printed at most unless another one is given.
 const LIMIT: u32 = 1_000;
 
@@ -22,7 +19,7 @@ const LIMIT: u32 = 1_000;
 #[derive(Args, Debug)]
 pub(crate) struct OtherFamily {
     /// Look up routes of this family instead, whose NLRI are not prefixes
-    #[arg(long, value_name = "FAMILY", value_parser = FAMILIES)]
+    #[arg(long, value_name = "FAMILY", value_parser = nlri::FAMILIES)]
     family: Option<String>,
     /// Of the family: the whole key of an NLRI, or text that is somewhere in it
     #[arg(long, value_name = "TEXT", requires = "family")]

@@ -16,7 +16,7 @@ use crate::http::service::Service;
 use crate::store::api::nlri::{self, NlriFilter};
 
 /// The names of the families, with which keys begin.
-const FAMILIES: &[&str] = &["evpn", "flowspec", "bgp-ls", "sr-policy", "rtc", "mvpn", "bgp-ls-spf", "vpls"];
+const FAMILIES: &[&str] = &nlri::FAMILIES;
 
 pub(super) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {

@@ -81,6 +81,7 @@ fn archived() -> Scene {
     scene.add(scene.ago(4), "10.0.0.2", 120, "");
     scene.add(scene.ago(3), "10.0.0.2", 3_000, "");
     scene.add(scene.ago(3), HOSTILE, 40, "");
+    scene.add_nlri(scene.ago(3), "10.0.0.2", 400, "");
     let (is_done, text) = scene.archive(&["--raw"]);
     assert!(is_done, "{text}");
     scene
@@ -93,6 +94,7 @@ fn duckdb_reads_the_files_as_the_pages_say() {
     let scene = archived();
     it_answers_the_queries(&scene, &python);
     it_finds_every_value_and_restores_a_day(&scene, &python);
+    it_finds_every_value_of_other_families(&scene, &python);
 }
 
 fn it_answers_the_queries(scene: &Scene, python: &Path) {
@@ -124,6 +126,10 @@ fn it_answers_the_queries(scene: &Scene, python: &Path) {
             "SELECT router_id, prefix, as_path, ingest_time FROM (SELECT DISTINCT ON (router_id, table_name, prefix, path_id) * FROM route_events WHERE peer_address IS NULL ORDER BY router_id, table_name, prefix, path_id, ingest_time DESC) AS l WHERE action = 'A' ORDER BY router_id COLLATE \"C\", prefix, ingest_time".to_owned(),
         ),
         (
+            "One NLRI in files",
+            "SELECT ingest_time, router_id, action, host(nexthop), nlri ->> 'mac' FROM nlri_events WHERE nlri_key = 'evpn:2:mac=7' ORDER BY 2, 1".to_owned(),
+        ),
+        (
             "Files and their events",
             "SELECT (ingest_time AT TIME ZONE 'UTC')::date, router_id, count(*), count(DISTINCT event_id) FROM route_events GROUP BY 1, 2 ORDER BY 1, router_id COLLATE \"C\"".to_owned(),
         ),
@@ -142,6 +148,32 @@ fn it_answers_the_queries(scene: &Scene, python: &Path) {
         }
         assert_eq!(found, want, "{title}");
     }
+}
+
+/// All but the hash of the key is as in the view; times as text, lists as DuckDB prints them.
+fn it_finds_every_value_of_other_families(scene: &Scene, python: &Path) {
+    let file = scene.file_of("nlri_events", scene.ago(3), "10.0.0.2").display().to_string();
+    let columns = "table_name, afi, safi, nlri_key, path_id, action, nexthop, as_path, origin, localpref, peer_address, is_post_policy, rib";
+    let statement = format!(
+        "SELECT lower(hex(event_id)), epoch_us(ingest_time), epoch_us(received_at), {columns}, nlri ->> '$.mac', attrs ->> '$.aigp',
+                array_to_string(communities_ext, ','), lower(hex(bmp_raw)), lower(hex(key_hash))
+         FROM read_parquet('{file}', hive_partitioning = false) ORDER BY event_id"
+    );
+    let in_database = columns
+        .replace("nexthop", "host(nexthop)")
+        .replace("peer_address", "host(peer_address)")
+        .replace("is_post_policy", "is_post_policy::text");
+    let micros = |column: &str| format!("(extract(epoch FROM {column}) * 1000000)::bigint");
+    let beside = format!(
+        "SELECT encode(event_id, 'hex'), {}, {}, {in_database}, nlri ->> 'mac', attrs ->> 'aigp', array_to_string(communities_ext, ','),
+                encode(bmp_raw, 'hex'), (SELECT encode(substring(inet_send(i.prefix) FROM 5), 'hex') FROM nlri_route_events i WHERE i.event_id = e.event_id)
+         FROM nlri_events e ORDER BY event_id",
+        micros("ingest_time"),
+        micros("received_at")
+    );
+    let want = scene.db.rows(&beside);
+    assert_eq!(want.len(), 400);
+    assert_eq!(ask(python, &[statement])[0], want);
 }
 
 fn it_finds_every_value_and_restores_a_day(scene: &Scene, python: &Path) {
