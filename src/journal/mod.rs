@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! <state dir>/journal/lock
+//! <state dir>/journal/losses                        lost input that no other file can tell
 //! <state dir>/journal/<session>/<number>.checkpoint  before the segment: the router, its live Peer Ups, tables, ids
 //! <state dir>/journal/<session>/<number>.segment     chunks, each with its checksum
 //! <state dir>/journal/<session>/router, lost, acknowledged   the router, input that was lost, what was stored
@@ -19,6 +20,7 @@
 mod checkpoint;
 mod feed;
 mod feed_reader;
+mod losses;
 mod record;
 mod segment;
 mod stream;
@@ -36,9 +38,12 @@ use std::time::Duration;
 pub use checkpoint::Checkpoint;
 pub use feed::{Feed, Feeds, ReaderState};
 pub use feed_reader::{FeedReader, Part};
+pub use losses::Loss;
 pub use record::Chunk;
 pub use stream::{Piece, Stream};
 
+use self::losses::Losses;
+use crate::model::RouterId;
 use crate::quarantine::RejectedFile as BoundedFile;
 
 /// Appended input is safe from a crash of the machine after this time and the time that the disk takes.
@@ -68,6 +73,7 @@ pub struct Journal {
     /// The number of times that everything was brought to the disk.
     synced: AtomicU64,
     inner: Mutex<Inner>,
+    losses: Losses,
     /// Held while the process lives: two of them in one folder would replay each other's streams.
     _lock: Option<File>,
 }
@@ -80,8 +86,8 @@ struct Inner {
     unsynced_paths: BTreeSet<PathBuf>,
     /// Why the disk did not take what was written last.
     trouble: Option<String>,
-    /// Streams that could not be read at the start.
-    unreadable: Vec<String>,
+    /// Streams that could not be read at the start, and losses that an earlier process noted.
+    untold: Vec<Loss>,
 }
 
 /// A file with changes that may not be on the disk yet.
@@ -162,6 +168,7 @@ impl Journal {
             is_full: AtomicBool::new(false),
             synced: AtomicU64::new(0),
             inner,
+            losses: Losses::default(),
             _lock: None,
         })
     }
@@ -176,6 +183,7 @@ impl Journal {
         fs::create_dir_all(folder)?;
         let lock = File::create(folder.join("lock"))?;
         lock.try_lock().map_err(io::Error::from)?;
+        let (losses, untold) = Losses::open(&folder.join("losses"))?;
         let mut numbers = Vec::new();
         for entry in fs::read_dir(folder)? {
             let name = entry?.file_name();
@@ -193,7 +201,8 @@ impl Journal {
             counters: Counters::default(),
             is_full: AtomicBool::new(false),
             synced: AtomicU64::new(0),
-            inner: Mutex::default(),
+            inner: Mutex::new(Inner { untold, ..Inner::default() }),
+            losses,
             _lock: Some(lock),
         });
         let mut left = Vec::new();
@@ -293,9 +302,24 @@ impl Journal {
         self.folder.parent().unwrap_or(Path::new("/dev/null")).join("set-aside")
     }
 
-    /// Takes out what is to be said of streams that could not be read at the start.
-    pub(crate) fn take_unreadable(&self) -> Vec<String> {
-        std::mem::take(&mut self.lock().unreadable)
+    /// Takes out what is to be said of streams that could not be read at the start, and of input that an earlier process
+    /// lost.
+    pub(crate) fn take_untold(&self) -> Vec<Loss> {
+        std::mem::take(&mut self.lock().untold)
+    }
+
+    /// Notes the loss of a session's input for the next start, where its stream cannot.
+    pub(crate) fn note_lost(&self, session: u64, loss: &Loss) {
+        if !self.is_off()
+            && let Err(error) = self.losses.note(session, loss)
+        {
+            log::error!("journal: {}: {error}", self.folder.display());
+        }
+    }
+
+    /// Forgets the loss of a session's input: it is told.
+    pub(crate) fn forget_lost(&self, session: u64) {
+        self.losses.forget(session);
     }
 
     /// Returns its contents and counters.
@@ -345,9 +369,11 @@ impl Journal {
         self.synced.load(Ordering::Acquire) >= round
     }
 
-    /// Removes a stream without a readable context, since its router is unknown; its messages are kept elsewhere.
+    /// Removes a stream without a readable context; its messages are kept elsewhere.
     fn set_aside(&self, number: u64, folder: &Path, error: &io::Error) -> io::Result<()> {
-        let name = format!("unknown-{number}");
+        let router = fs::read_to_string(folder.join("router")).ok().filter(|router| !router.is_empty());
+        let name = router.as_ref().map_or_else(|| "unknown".to_owned(), |router| RouterId::new(router).to_string());
+        let name = format!("{name}-{number}");
         let mut file = BoundedFile::new(&self.set_aside_dir(), &name, "bmp");
         let (mut kept, mut all) = (0, 0);
         let mut is_full = false;
@@ -364,7 +390,7 @@ impl Journal {
         );
         log::error!("journal: stream {number}: {what}");
         self.count_gap();
-        self.lock().unreadable.push(what);
+        self.lock().untold.push(Loss { router, source: None, what });
         fs::remove_dir_all(folder)
     }
 

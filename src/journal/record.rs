@@ -16,8 +16,15 @@ pub struct Chunk {
     pub bytes: Box<[u8]>,
 }
 
-/// The first octets of a segment.
+/// The first octets of a segment, as versions before wrote them.
 pub(super) const MAGIC: &[u8; 8] = b"ribjrn1\n";
+
+/// Returns the first octets of this session's segments: one of another session is not taken for its input.
+pub(super) fn magic_of(session: &str) -> [u8; MAGIC.len()] {
+    let mut magic = xxh3_64(session.as_bytes()).to_be_bytes();
+    magic[..3].copy_from_slice(b"rj2");
+    magic
+}
 
 /// In front of the messages: their length (4 octets), the octets before it (8), its time of receipt (8).
 pub(super) const HEAD_SIZE: usize = 20;

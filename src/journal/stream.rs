@@ -41,6 +41,8 @@ pub struct Stream {
     expected: Option<u64>,
     /// Where the last damage was met, and how long it is.
     damage: Option<(Place, u64)>,
+    /// The first octets of its segments.
+    magic: [u8; record::MAGIC.len()],
 }
 
 #[derive(Debug)]
@@ -80,14 +82,41 @@ impl Stream {
     /// # Errors
     /// The journal is full, or the file system refuses.
     pub fn create(journal: &Arc<Journal>, number: u64, checkpoint: &Checkpoint) -> Result<Stream, JournalError> {
+        Stream::begin(journal, number, &checkpoint.session, checkpoint.octet, Some(checkpoint))
+    }
+
+    /// Creates a stream of a session that has applied input up to `octet`, or will have, without chunks. The session
+    /// writes its checkpoint.
+    ///
+    /// # Errors
+    /// As [`Stream::create`].
+    pub(crate) fn create_at(
+        journal: &Arc<Journal>,
+        number: u64,
+        session: &str,
+        octet: u64,
+    ) -> Result<Stream, JournalError> {
+        Stream::begin(journal, number, session, octet, None)
+    }
+
+    fn begin(
+        journal: &Arc<Journal>,
+        number: u64,
+        session: &str,
+        octet: u64,
+        checkpoint: Option<&Checkpoint>,
+    ) -> Result<Stream, JournalError> {
         if journal.is_off() {
             return Err(JournalError::Full(0));
         }
         let folder = journal.folder_of(number);
         fs::create_dir(&folder)?;
         let mut stream = Stream::new(journal, number);
-        stream.expected = Some(checkpoint.octet);
-        let begun = stream.begin_segment(checkpoint.octet).and_then(|()| stream.store_checkpoint(1, checkpoint));
+        (stream.magic, stream.expected) = (record::magic_of(session), Some(octet));
+        let begun = stream.begin_segment(octet).and_then(|()| match checkpoint {
+            Some(checkpoint) => stream.store_checkpoint(1, checkpoint),
+            None => Ok(()),
+        });
         if begun.is_err() {
             // It would be found empty at the next start and removed then.
             let _ = fs::remove_dir_all(&folder);
@@ -110,6 +139,7 @@ impl Stream {
             opened: None,
             expected: None,
             damage: None,
+            magic: *record::MAGIC,
         }
     }
 
@@ -132,8 +162,8 @@ impl Stream {
             };
             let size = fs::metadata(stream.segment_path(number))?.len();
             if first.is_none() && checkpoint.is_none() {
-                // It was being removed, or its checkpoint is damaged and still there.
-                skipped += if stream.checkpoint_path(number).exists() { size } else { 0 };
+                // Its checkpoint is damaged or gone.
+                skipped += size.saturating_sub(head_size());
                 continue;
             }
             let start = checkpoint.as_ref().map_or(u64::MAX, |(checkpoint, _)| checkpoint.octet);
@@ -144,10 +174,10 @@ impl Stream {
             first = first.or(checkpoint.map(|(checkpoint, _)| checkpoint));
         }
         let Some(mut checkpoint) = first else {
-            let is_left = skipped > 0 || segment::numbers(&stream.folder)?.len() > 1;
             let damaged = || io::Error::new(io::ErrorKind::InvalidData, "its checkpoints are damaged");
-            return if is_left { Err(damaged()) } else { Ok(None) };
+            return if skipped > 0 { Err(damaged()) } else { Ok(None) };
         };
+        stream.magic = record::magic_of(&checkpoint.session);
         stream.expected = Some(checkpoint.octet.saturating_sub(skipped));
         if checkpoint.router.is_none() {
             checkpoint.router = stream.text_in("router").map(|router| RouterId::new(&router));
@@ -232,10 +262,11 @@ impl Stream {
     }
 
     /// Notes the loss of input, which is not told yet.
-    pub(crate) fn note_lost(&self, what: &str) {
-        if let Err(error) = segment::write_whole(&self.folder.join("lost"), what.as_bytes()) {
-            log::error!("journal: {}: {error}", self.folder.display());
-        }
+    ///
+    /// # Errors
+    /// When the file system fails.
+    pub(crate) fn note_lost(&self, what: &str) -> io::Result<()> {
+        segment::write_whole(&self.folder.join("lost"), what.as_bytes())
     }
 
     /// Notes that nothing in it is needed after a restart, though it is still read.
@@ -296,11 +327,12 @@ impl Stream {
             let file = self.open(number)?;
             if offset == 0 {
                 let mut magic = [0; record::MAGIC.len()];
-                let is_whole = size >= 8 && file.read_exact_at(&mut magic, 0).is_ok() && &magic == record::MAGIC;
-                if !is_whole {
+                let is_read = size >= head_size() && file.read_exact_at(&mut magic, 0).is_ok();
+                // Those of versions before have no trace of the session.
+                if !is_read || magic != self.magic && &magic != record::MAGIC {
                     return Ok(self.skip_damage(size));
                 }
-                self.reading.offset = 8;
+                self.reading.offset = head_size();
                 continue;
             }
             let Some(chunk) = read_record(file, offset, size)? else {
@@ -363,7 +395,7 @@ impl Stream {
     /// # Errors
     /// As [`Stream::append`].
     pub fn turn_over(&mut self, octet: u64) -> Result<Option<u64>, JournalError> {
-        let is_empty = |segment: &Segment| segment.size <= u64::try_from(record::MAGIC.len()).unwrap_or(0);
+        let is_empty = |segment: &Segment| segment.size <= head_size();
         if self.segments.back().is_none_or(is_empty) {
             return Ok(None);
         }
@@ -403,20 +435,18 @@ impl Stream {
             let Some(segment) = self.segments.pop_front() else { return Ok(()) };
             self.journal.give_back(segment.size + segment.checkpoint.map_or(0, |(size, _)| size));
             self.journal.counters.segments.fetch_sub(1, Ordering::Relaxed);
-            // A segment without its checkpoint counts as removed.
-            remove_if_there(&self.checkpoint_path(segment.number))?;
+            // A segment without its checkpoint counts as damaged, a checkpoint without its segment as removed.
             fs::remove_file(self.segment_path(segment.number))?;
+            remove_if_there(&self.checkpoint_path(segment.number))?;
         }
         Ok(())
     }
 
     /// Removes the stream: everything in it is in the database, or is no longer needed.
     pub fn remove(self) {
-        // The checkpoints go first: without them the folder counts as empty.
-        let checkpoints = self.segments.iter().filter(|segment| segment.checkpoint.is_some());
-        let mut removed = checkpoints.map(|segment| fs::remove_file(self.checkpoint_path(segment.number)));
-        let removed = removed.find(Result::is_err).unwrap_or(Ok(())).and_then(|()| fs::remove_dir_all(&self.folder));
-        if let Err(error) = removed {
+        // A process that is killed meanwhile leaves something that counts as empty.
+        self.note_over();
+        if let Err(error) = fs::remove_dir_all(&self.folder) {
             log::error!("journal: {} cannot be removed: {error}", self.folder.display());
         }
         let size = |segment: &Segment| segment.size + segment.checkpoint.map_or(0, |(size, _)| size);
@@ -483,11 +513,11 @@ impl Stream {
     }
 
     fn begin_segment(&mut self, start: u64) -> Result<(), JournalError> {
-        let size = u64::try_from(record::MAGIC.len()).expect("a length fits 64 bits");
+        let size = head_size();
         self.journal.reserve(size)?;
         let number = self.next_segment;
         let made = OpenOptions::new().write(true).create_new(true).open(self.segment_path(number)).and_then(|file| {
-            file.write_all_at(record::MAGIC, 0)?;
+            file.write_all_at(&self.magic, 0)?;
             self.journal.note_new(self.segment_path(number));
             Ok(file)
         });
@@ -506,6 +536,11 @@ impl Stream {
     fn checkpoint_path(&self, number: u64) -> PathBuf {
         self.folder.join(format!("{number:020}.checkpoint"))
     }
+}
+
+/// Octets of a segment before its first record.
+fn head_size() -> u64 {
+    u64::try_from(record::MAGIC.len()).expect("a length fits 64 bits")
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {

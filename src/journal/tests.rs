@@ -93,7 +93,7 @@ fn chunks_return_in_order_across_processes() {
     assert_eq!(read(&mut stream), (vec![5], 0));
     assert_eq!(stream.unread(), 0);
     stream.append(&chunk(6, 10)).unwrap();
-    stream.note_lost("the end of it");
+    stream.note_lost("the end of it").unwrap();
     stream.note_router(&RouterId::new("10.0.0.9"));
     journal.sync();
     assert!(Journal::open(&folder.0, None).is_err(), "two processes in one folder");
@@ -350,11 +350,87 @@ fn a_stream_without_a_checkpoint_is_set_aside() {
     assert_eq!(journal.first_number(), 78);
     let kept = journal.set_aside_dir().join("unknown-1.bmp");
     assert_eq!(fs::read(&kept).unwrap(), [[1; 5], [2; 5], [3; 5]].concat());
-    let said = journal.take_unreadable();
-    assert!(said.len() == 1 && said[0].contains(&*kept.to_string_lossy()), "{said:?}");
+    let said = journal.take_untold();
+    assert!(said.len() == 1 && said[0].what.contains(&*kept.to_string_lossy()), "{said:?}");
+    assert_eq!(said[0].router, None);
     assert_eq!(journal.counters().gaps.load(Ordering::Relaxed), 1);
     drop(journal);
-    assert_eq!(folder.open().0.take_unreadable(), [""; 0], "once");
+    assert_eq!(folder.open().0.take_untold(), [], "once");
+}
+
+#[test]
+fn a_checkpoint_that_is_gone_is_told_of_its_router() {
+    let folder = Folder::new();
+    let (journal, _) = folder.open();
+    let stream = filled(&journal, 1..=3, 5);
+    stream.note_router(&RouterId::new("10.0.0.9"));
+    fs::remove_file(stream.folder().join(format!("{:020}.checkpoint", 1))).unwrap();
+    drop((stream, journal));
+    let (journal, left) = folder.open();
+    assert!(left.is_empty());
+    let kept = journal.set_aside_dir().join("10.0.0.9-1.bmp");
+    assert_eq!(fs::read(&kept).unwrap(), [[1; 5], [2; 5], [3; 5]].concat());
+    let said = journal.take_untold();
+    assert_eq!(said.iter().map(|loss| loss.router.as_deref()).collect::<Vec<_>>(), [Some("10.0.0.9")]);
+}
+
+#[test]
+fn a_segment_of_another_session_is_not_applied() {
+    let folder = Folder::new();
+    let (journal, _) = folder.open();
+    let ours = filled(&journal, 1..=3, 5);
+    let other = Checkpoint { session: "c0ffee00-0000-4000-8000-000000000002".to_owned(), ..checkpoint(0) };
+    let mut theirs = Stream::create(&journal, 2, &other).unwrap();
+    theirs.append(&chunk(1, 5)).unwrap();
+    let name = format!("{:020}.segment", 1);
+    fs::copy(theirs.folder().join(&name), ours.folder().join(&name)).unwrap();
+    drop((ours, theirs, journal));
+    let (_journal, mut left) = folder.open();
+    let (numbers, lost) = read(&mut left[0].0);
+    assert_eq!(numbers, [0; 0]);
+    assert!(lost > 0);
+    assert_eq!(read(&mut left[1].0), (vec![1], 0));
+    // One that an earlier version wrote has no trace of its session.
+    let path = left[1].0.folder().join(&name);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[..8].copy_from_slice(record::MAGIC);
+    fs::write(&path, bytes).unwrap();
+    drop((left, _journal));
+    assert_eq!(read(&mut folder.open().1[1].0), (vec![1], 0));
+}
+
+#[test]
+fn a_stream_that_begins_later_has_no_damage() {
+    let folder = Folder::new();
+    let (journal, _) = folder.open();
+    let session = checkpoint(0).session;
+    let mut stream = Stream::create_at(&journal, 1, &session, 10).unwrap();
+    stream.append(&chunk(3, 5)).unwrap();
+    assert_eq!(stream.lacks_checkpoint(10), Some(1));
+    stream.store_checkpoint(1, &checkpoint(10)).unwrap();
+    drop((stream, journal));
+    let (_journal, mut left) = folder.open();
+    assert_eq!((left[0].1.octet, read(&mut left[0].0)), (10, (vec![3], 0)));
+}
+
+#[test]
+fn losses_are_told_by_the_next_process_once() {
+    let folder = Folder::new();
+    let (journal, _) = folder.open();
+    let source = Some("192.0.2.1".to_owned());
+    let loss = Loss { router: Some("10.0.0.9".to_owned()), source, what: "all of it".to_owned() };
+    let long = Loss { router: None, what: "\"\u{1}é".repeat(400), ..loss.clone() };
+    journal.note_lost(1, &loss);
+    journal.note_lost(2, &Loss { what: "told".to_owned(), ..loss.clone() });
+    journal.forget_lost(2);
+    journal.note_lost(3, &long);
+    drop(journal);
+    let (journal, _) = folder.open();
+    let said = journal.take_untold();
+    assert_eq!(said[..1], [loss]);
+    assert!(said.len() == 2 && !said[1].what.is_empty() && long.what.starts_with(&said[1].what), "{said:?}");
+    drop(journal);
+    assert_eq!(folder.open().0.take_untold(), []);
 }
 
 #[test]

@@ -9,6 +9,13 @@ use crate::model::SessionEventKind;
 use crate::pipeline::{StateItem, StateOp};
 
 impl Session {
+    /// Reports that messages are missing in the middle of the input. The session continues, but for routes of peers whose
+    /// Peer Up may be among them.
+    pub fn hole(&mut self, reason: &str) {
+        self.is_broken = true;
+        self.gap(reason);
+    }
+
     /// Reports that some of the router's input is lost; the session continues.
     pub fn gap(&mut self, reason: &str) {
         warn!("{}: {reason}", self.subject());
@@ -29,7 +36,8 @@ impl Session {
             }
         }
         note.peer_address = Some(self.host.connection.source);
-        let router = self.input.router().cloned();
+        let resumed = self.resumed.as_ref().and_then(|resumed| resumed.checkpoint.router.as_ref());
+        let router = self.input.router().or(resumed).cloned();
         let state = match &router {
             Some(router) => self.host.shared.pipeline.state(router),
             None => self.host.shared.pipeline.any_state(),

@@ -369,7 +369,7 @@ impl Input {
         self.feed.iter().for_each(|feed| if fate == Fate::Dropped { feed.cut() } else { feed.end() });
         match (fate, self.owner.get()) {
             (Fate::Complete, Some(owner)) => owner.progress.set_processed(inner.read),
-            (Fate::Dropped, _) => inner.forget_all(),
+            (Fate::Dropped, _) => inner.forget_all(self),
             (Fate::Open | Fate::Left | Fate::Complete, _) => {}
         }
         self.forget_stored(&mut inner);
@@ -382,7 +382,7 @@ impl Input {
         let mut inner = self.lock();
         self.forget_stored(&mut inner);
         if inner.fate == Fate::Dropped || self.router.get().is_none() {
-            inner.forget_all();
+            inner.forget_all(self);
             return Ok(false);
         }
         let stored = self.stored().unwrap_or(0);
@@ -390,7 +390,12 @@ impl Input {
             inner.drop_stream();
         }
         let is_lost = inner.journaled < inner.read && stored < inner.read;
-        if is_lost { Err(self.journal.why_not()) } else { Ok(inner.stream.is_some()) }
+        if is_lost {
+            let why = self.journal.why_not();
+            inner.keep_loss(self, &format!("input lost: not stored when the collector stopped: {why}"));
+            return Err(why);
+        }
+        Ok(inner.stream.is_some())
     }
 
     /// Returns the address that it comes from.
@@ -512,7 +517,10 @@ impl Inner {
         }
     }
 
-    fn forget_all(&mut self) {
+    fn forget_all(&mut self, input: &Input) {
+        if self.lost.is_some() {
+            input.journal.forget_lost(input.number);
+        }
         self.waiting.clear();
         self.kept.clear();
         self.bytes = 0;

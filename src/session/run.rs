@@ -156,7 +156,7 @@ fn read(shared: &Shared, connection: &Connection, session: &mut Session, input: 
                 session.idle(waited, moment(connection))
             }
             Next::Damaged(what) => {
-                session.gap(&what);
+                session.hole(&what);
                 Ok(())
             }
             Next::End(end) => {
@@ -218,7 +218,7 @@ fn apply(
     });
     // The chunk was split into messages by the same rules, unless an earlier process did it with other settings.
     if read < chunk.bytes.len() {
-        session.gap(&input.out_of_step(&chunk.bytes[read..]));
+        session.hole(&input.out_of_step(&chunk.bytes[read..]));
     }
     match result {
         Ok(()) => {

@@ -144,6 +144,43 @@ fn a_stop_that_discards_input_fails_and_is_reported() {
     assert!(ingester.stop().success());
 }
 
+#[test]
+fn a_loss_without_room_is_told_by_the_next_start() {
+    let scene = Scene::new();
+    let settings = [("JOURNAL_MAX_BYTES", "1"), ("SHUTDOWN_TIMEOUT_SECS", "1")];
+    // What is given up at once, with a stop and a kill after it; and what a stop finds.
+    for is_stopped in [true, false] {
+        let ingester = scene.start(&settings);
+        scene.cut(true);
+        let (mut router, peer) = connect(&ingester, 2);
+        is_closed_by_much(&mut router, peer);
+        if is_stopped {
+            assert_eq!(ingester.stop().code(), Some(1))
+        } else {
+            ingester.kill()
+        }
+        scene.cut(false);
+        let ingester = scene.start(&settings);
+        eventually_equal(1, || scene.gaps().len());
+        assert!(scene.gaps()[0].starts_with("10.255.0.2|input lost: the journal is full"), "{:?}", scene.gaps());
+        ingester.kill();
+        scene.db.client().batch_execute("TRUNCATE session_events").unwrap();
+    }
+    let ingester = scene.start(&settings);
+    scene.cut(true);
+    let (mut router, peer) = connect(&ingester, 3);
+    router.send(&announce(peer, 1));
+    eventually("it is read", || (router.unread() == 0).then_some(()));
+    assert_eq!(ingester.stop().code(), Some(1));
+    scene.cut(false);
+    let ingester = scene.start(&settings);
+    eventually_equal(1, || scene.gaps().len());
+    assert!(scene.gaps()[0].starts_with("10.255.0.3|input lost: not stored when"), "{:?}", scene.gaps());
+    assert!(ingester.stop().success());
+    assert!(scene.start(&settings).stop().success());
+    assert_eq!(scene.gaps().len(), 1, "once");
+}
+
 /// A router sends this much while the database is away, and all of it is in the journal.
 fn has_replay(scene: &Scene, ingester: &Ingester, octet: u8, messages: impl Fn(Peer) -> Vec<u8>) -> FakeRouter {
     let before = filled_streams(scene);

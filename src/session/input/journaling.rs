@@ -40,10 +40,14 @@ impl Input {
                 stream.turn_over(chunk.start).and_then(|_| stream.append(chunk))
             }
             Some(stream) => stream.append(chunk),
-            none => match Stream::create(&self.journal, self.number, &beginning()) {
-                Ok(stream) => none.insert(stream).append(chunk),
-                Err(error) => Err(error),
-            },
+            none => {
+                let created = match chunk.start {
+                    0 => Stream::create(&self.journal, self.number, &beginning()),
+                    // What is before it is stored.
+                    octet => Stream::create_at(&self.journal, self.number, &self.session, octet),
+                };
+                created.and_then(|stream| none.insert(stream).append(chunk))
+            }
         };
         match written {
             Ok(()) => {
@@ -86,7 +90,7 @@ impl Input {
         if inner.fate == Fate::Complete && stored >= inner.read {
             match (&self.feed, &inner.stream) {
                 (Some(feed), Some(stream)) if !is_half_full && !feed.is_read() => stream.note_over(),
-                _ => inner.forget_all(),
+                _ => inner.forget_all(self),
             }
             return;
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::super::end::{Cause, GapAfter};
 use super::{Inner, Input, Next, SessionEnd};
-use crate::journal::{JournalError, Stream};
+use crate::journal::{JournalError, Loss, Stream};
 use crate::quarantine::RejectedFile;
 
 /// The maximum of unreadable input that is kept, bytes: the limit of a file of it.
@@ -131,10 +131,21 @@ impl Inner {
     pub(super) fn note_loss(&mut self, input: &Input, what: &str) {
         input.journal.count_gap();
         log::error!("{}: {what}", input.subject());
-        if self.lost.is_none() {
-            self.lost = Some(what.to_owned());
-            self.stream.iter().for_each(|stream| stream.note_lost(what));
+        self.keep_loss(input, what);
+    }
+
+    /// Keeps it for the next start, in case that this process does not get to tell it.
+    pub(super) fn keep_loss(&mut self, input: &Input, what: &str) {
+        if self.lost.is_some() {
+            return;
         }
+        self.lost = Some(what.to_owned());
+        if self.stream.as_ref().is_some_and(|stream| stream.note_lost(what).is_ok()) {
+            return;
+        }
+        let router = input.router.get().map(|router| router.as_str().to_owned());
+        let source = Some(input.source_address.to_string());
+        input.journal.note_lost(input.number, &Loss { router, source, what: what.to_owned() });
     }
 }
 
