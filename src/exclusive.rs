@@ -9,7 +9,7 @@ use log::{info, warn};
 
 use crate::metrics::{Heartbeat, Meters};
 use crate::stop::{Backoff, Stop};
-use crate::store::{self, Client, OutageReports, Outages};
+use crate::store::{self, Client, OutageReports, Outages, lease};
 
 /// The interval at which another process's lock is tried.
 const LOCK_EVERY: Duration = Duration::from_secs(2);
@@ -26,6 +26,8 @@ pub(crate) struct Exclusive<'a> {
     pub consequence: &'static str,
     /// The connection string of PostgreSQL.
     pub database_url: &'a str,
+    /// The name of this collector: when its lease is over, others may end this connection.
+    pub collector: &'a str,
     /// The meters, for `/readyz`.
     pub meters: &'a Meters,
     /// Where a database that is away is reported, once for all threads.
@@ -86,6 +88,7 @@ impl Exclusive<'_> {
         work: &mut impl FnMut(&mut Client, &mut dyn FnMut()) -> store::Result<()>,
     ) -> store::Result<()> {
         let mut client = store::connect(self.database_url, self.name)?;
+        lease::mark_connection(&mut client, self.collector)?;
         failures.reports.connected();
         while !lock(&mut client)? {
             self.succeeded(failures);

@@ -23,7 +23,7 @@ use crate::metrics::Meters;
 use crate::model::Timestamp;
 use crate::pipeline::Health;
 use crate::stop::Stop;
-use crate::store::index_sizes;
+use crate::store::{index_sizes, lease};
 use crate::store::partitions::{EVENTS, NLRI_EVENTS, SNAPSHOTS};
 use crate::store::watch::retention;
 use crate::store::{
@@ -55,6 +55,8 @@ const STANDSTILL_MAX: Duration = Duration::from_secs(2 * 60 * 60);
 pub struct MaintenanceOptions {
     /// The connections to PostgreSQL.
     pub pool: Arc<Pool>,
+    /// The name of this collector: when its lease is over, others may end the connection.
+    pub collector: String,
     /// The days of history before today that are kept; 0: all of them.
     pub retention_days: u32,
     /// The days that closed incidents are kept; 0: forever.
@@ -89,6 +91,7 @@ pub fn run(options: &MaintenanceOptions, stop: &Stop) {
             if was_away {
                 options.health.database_back(THREAD);
             }
+            lease::mark_connection(client, &options.collector)?;
             let mut report = run_some(client, options.retention_days, &mut archiving, Some(&mut order))?;
             forget_incidents(client, options.incident_retention_days, &mut report)?;
             if options.daily_snapshots {

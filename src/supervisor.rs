@@ -402,6 +402,7 @@ fn session_options(settings: &Arc<Settings>) -> Options {
 fn spawn_maintenance(settings: &Settings, operations: &Operations, stop: &Stop) -> JoinHandle<()> {
     let options = MaintenanceOptions {
         pool: Arc::clone(&operations.pool),
+        collector: settings.collector_id.clone(),
         retention_days: settings.retention_days,
         incident_retention_days: settings.incident_retention_days,
         archive_dir: settings.archive_dir.clone(),

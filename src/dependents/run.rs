@@ -31,6 +31,8 @@ const COUNT_PAUSE_FACTOR: u32 = 100;
 pub struct Options {
     /// The connection string of PostgreSQL.
     pub database_url: String,
+    /// The name of this collector.
+    pub collector: String,
     /// The meters, for `/readyz`.
     pub meters: Arc<Meters>,
     /// Where a database that is away is reported, once for all threads.
@@ -57,6 +59,7 @@ pub fn run(options: &Options, heartbeat: &Heartbeat, stop: &Stop) {
         name: THREAD,
         consequence: "sessions, services and tenants are not kept up to date",
         database_url: &options.database_url,
+        collector: &options.collector,
         meters: &options.meters,
         outages: &options.outages,
         heartbeat,

@@ -12,6 +12,8 @@ use crate::store::Outages;
 pub struct Options {
     /// The connection string of PostgreSQL.
     pub database_url: String,
+    /// The name of this collector.
+    pub collector: String,
     /// Files and URLs.
     pub sources: Vec<String>,
     /// The interval at which they are asked.

@@ -38,6 +38,7 @@ pub fn run(options: &Options, heartbeat: &Heartbeat, stop: &Stop) {
         name: THREAD,
         consequence: "routes are not validated",
         database_url: &options.database_url,
+        collector: &options.collector,
         meters: &options.meters,
         outages: &options.outages,
         heartbeat,

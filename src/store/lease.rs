@@ -70,6 +70,25 @@ pub(crate) fn end_holders(client: &mut Client) -> Result<Vec<String>> {
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
+/// Marks the connection as one of `collector`, for [`end_frozen`].
+///
+/// # Errors
+/// When the statement fails or the connection is lost.
+pub(crate) fn mark_connection(client: &mut Client, collector: &str) -> Result<()> {
+    client.query_typed(include_str!("../../sql/statements/mark_connection.sql"), &[(&collector, Type::TEXT)])?;
+    Ok(())
+}
+
+/// Ends the marked connections of collectors whose lease is over, and with them the locks that they hold. Returns their
+/// names.
+///
+/// # Errors
+/// When the statement fails or the connection is lost.
+pub(crate) fn end_frozen(client: &mut Client) -> Result<Vec<String>> {
+    let rows = client.query_typed(include_str!("../../sql/statements/end_frozen.sql"), &[])?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 /// Returns the routers that `collector` has and that are connected to another one that is alive, since less than `time`
 /// if that is given.
 ///

@@ -140,6 +140,11 @@ fn look(
         }
     }
     if is_own_due {
+        if health.lease.may_expire() {
+            for ended in lease::end_frozen(client)? {
+                info!("database: ended {ended} of a collector that is not alive");
+            }
+        }
         // The other collector must not wait forever for a session whose end the database did not take.
         for router in lease::connected_elsewhere(client, &collector.id, None)? {
             if shared.registry.connections_of(&router).is_empty() && !shared.inputs.are_of(&router) {

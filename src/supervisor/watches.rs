@@ -28,6 +28,7 @@ pub(super) fn spawn_deliveries(
     }
     let options = DeliveryOptions {
         database_url: settings.database_url.clone(),
+        collector: settings.collector_id.clone(),
         rules: address_rules(settings),
         https,
         public_url: settings.public_url.clone(),
@@ -51,6 +52,7 @@ pub(super) fn spawn_evaluator(settings: &Settings, operations: &Operations, stop
     let (meters, stop, woken) = (Arc::clone(&operations.meters), stop.clone(), operations.watching.woken().clone());
     let options = run::Options {
         database_url: settings.database_url.clone(),
+        collector: settings.collector_id.clone(),
         site: settings.site.clone(),
         mitigation: settings.mitigation_communities.clone(),
         meters: Arc::clone(&meters),
@@ -70,6 +72,7 @@ pub(super) fn spawn_dependents(settings: &Settings, operations: &Operations, sto
     let (meters, stop) = (Arc::clone(&operations.meters), stop.clone());
     let options = dependents::run::Options {
         database_url: settings.database_url.clone(),
+        collector: settings.collector_id.clone(),
         meters: Arc::clone(&meters),
         outages: Arc::clone(&operations.health) as _,
     };
@@ -88,6 +91,7 @@ pub(super) fn spawn_rpki(settings: &Settings, operations: &Operations, stop: &St
     }
     let options = rpki::Options {
         database_url: settings.database_url.clone(),
+        collector: settings.collector_id.clone(),
         sources: settings.vrps.clone(),
         refresh: settings.vrps_refresh,
         max_age: settings.vrps_max_age,

@@ -32,7 +32,7 @@ use crate::model::Timestamp;
 use crate::stop::Stop;
 use crate::store::watch::callbacks::{self, Callback};
 use crate::store::watch::deliveries::{self, DeliveryBacklog, DeliveryState, DueDelivery};
-use crate::store::{self, Client, OutageReports, Outages};
+use crate::store::{self, Client, OutageReports, Outages, lease};
 use formats::Change;
 use pace::Allowance;
 use plan::Context;
@@ -83,6 +83,8 @@ const PRUNED_MAX: i64 = 5_000;
 pub struct DeliveryOptions {
     /// The connection string of PostgreSQL.
     pub database_url: String,
+    /// The name of this collector.
+    pub collector: String,
     /// Where callbacks may be sent to.
     pub rules: AddressRules,
     /// The authorities that callbacks are trusted by.
@@ -156,6 +158,7 @@ impl<'a> Dispatcher<'a> {
     /// Delivers until the connection is lost or the collector stops.
     fn connect_and_deliver(&mut self) -> store::Result<()> {
         let mut client = deliveries::connect(&self.options.database_url, THREAD, STATEMENT_TIMEOUT_MS)?;
+        lease::mark_connection(&mut client, &self.options.collector)?;
         self.database.connected();
         self.options.meters.set_degraded(THREAD, None);
         while !deliveries::take_lock(&mut client)? {

@@ -26,6 +26,8 @@ const POLL: Duration = Duration::from_millis(200);
 pub struct Options {
     /// The connection string of PostgreSQL.
     pub database_url: String,
+    /// The name of this collector.
+    pub collector: String,
     /// The beginning of the keys of incidents.
     pub site: String,
     /// The communities of the network that say that a route is mitigated.
@@ -43,6 +45,7 @@ pub fn run(options: &Options, woken: &Receiver<()>, heartbeat: &Heartbeat, stop:
         name: THREAD,
         consequence: "watches are not evaluated",
         database_url: &options.database_url,
+        collector: &options.collector,
         meters: &options.meters,
         outages: &options.outages,
         heartbeat,

@@ -189,6 +189,7 @@ fn the_thread_runs_immediately_and_then_ends() {
     let stop = rib_ingester::stop::Stop::new();
     let interval = Duration::from_secs(3600);
     let options = rib_ingester::maintenance::MaintenanceOptions {
+        collector: "test".to_owned(),
         pool: std::sync::Arc::new(rib_ingester::store::Pool::new(&db.url())),
         retention_days: 30,
         incident_retention_days: 0,

@@ -152,6 +152,36 @@ fn an_incident_is_delivered_once_after_a_kill() {
     });
 }
 
+/// A frozen collector keeps its connections, and with them the locks of its work, until its lease is over.
+#[test]
+fn another_collector_works_while_one_is_frozen() {
+    let receiver = Receiver::start();
+    let db = watched(&receiver);
+    let of_all = |thread: &str| format!("{thread}: working for all collectors of this database");
+    let works = [of_all("watch"), of_all("dependents"), "deliveries: this collector delivers".to_owned()];
+    let mut first = Ingester::start(&db.url(), &[("COLLECTOR_ID", "one")]);
+    works.iter().for_each(|line| drop(first.logged(line)));
+    let mut second = Ingester::start(&db.url(), &[("COLLECTOR_ID", "two"), ("MAINTENANCE_INTERVAL_SECS", "1")]);
+    let mut router = connect(&second, &db);
+    first.signal("STOP");
+    works.iter().for_each(|line| drop(second.logged(line)));
+    second.logged("database: ended rib-ingester/watch of a collector that is not alive");
+    router.send(&announce(&[WATCHED], 64_511));
+    assert_eq!(events(&receiver, 1), ["opened"]);
+    // What it has lost it does not take back.
+    let said = first.count_logged(&works[0]);
+    first.signal("CONT");
+    first.logged("watches are not evaluated");
+    router.send(&announce(&[WATCHED], 64_496));
+    assert_eq!(events(&receiver, 2), ["opened", "closed"]);
+    eventually("it waits for its turn", || (!first.get("/readyz").2.contains("watches are not evaluated")).then_some(()));
+    assert_eq!(first.count_logged(&works[0]), said);
+    eventually_equal(vec!["delivered".to_owned(); 2], || db.rows("SELECT state FROM watch.deliveries ORDER BY id"));
+    assert_eq!(receiver.received().len(), 2);
+    assert!(first.stop().success());
+    assert!(second.stop().success());
+}
+
 #[test]
 fn an_incident_is_delivered_once_after_a_freeze() {
     struck_before_the_delivery(|first, receiver, _| {
