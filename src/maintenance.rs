@@ -23,13 +23,13 @@ use crate::metrics::Meters;
 use crate::model::Timestamp;
 use crate::pipeline::Health;
 use crate::stop::Stop;
-use crate::store::{index_sizes, lease};
 use crate::store::partitions::{EVENTS, NLRI_EVENTS, SNAPSHOTS};
 use crate::store::watch::retention;
 use crate::store::{
     self, Client, Pool, Recovery, add_path, counts, events, journal_positions, maintenance, partitions, sessions,
     snapshots,
 };
+use crate::store::{index_sizes, lease};
 
 /// The number of days for which `session_events` are kept, or as long as `route_events` if that is longer: they record
 /// the removal of whole tables.

@@ -7,7 +7,7 @@ CREATE TABLE nlri_route_counts (
     CHECK (rib IN ('nlri-loc-rib', 'nlri-adj-rib-in', 'nlri-adj-rib-out'))
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
-COMMENT ON TABLE nlri_route_counts IS 'Internal: route_counts of other families, written and corrected in the same way; read nlri_tables.';
+COMMENT ON TABLE nlri_route_counts IS 'Internal: as route_counts, for other families, written and corrected in the same way; read nlri_tables.';
 COMMENT ON COLUMN nlri_route_counts.rib IS 'nlri-loc-rib, nlri-adj-rib-in or nlri-adj-rib-out.';
 COMMENT ON COLUMN nlri_route_counts.table_name IS 'As nlri_routes.table_name.';
 COMMENT ON COLUMN nlri_route_counts.afi IS '6: the family of the hash.';
@@ -43,7 +43,7 @@ LEFT JOIN nlri_route_counts c
     ON c.router_id = s.router_id AND c.rib = s.rib AND c.peer_address = COALESCE(s.peer_address, '0.0.0.0')
        AND c.is_post_policy = COALESCE(s.is_post_policy, false) AND c.table_name = s.table_name AND c.afi = s.afi;
 
-COMMENT ON VIEW nlri_tables IS 'The tables of nlri_routes: how far each is synchronized and how many routes it has now. One row per router, RIB, peer and family that has sent routes or an End-of-RIB.';
+COMMENT ON VIEW nlri_tables IS 'The tables of nlri_routes: how far each is synchronized and how many routes it has now. One row per router, RIB, view, peer, table and family that has sent routes or an End-of-RIB.';
 COMMENT ON COLUMN nlri_tables.router_id IS 'The router: routers.router_id.';
 COMMENT ON COLUMN nlri_tables.rib IS 'loc-rib, adj-rib-in or adj-rib-out.';
 COMMENT ON COLUMN nlri_tables.peer_address IS 'The peer of an Adj-RIB; NULL for a Loc-RIB.';

@@ -2,8 +2,8 @@
 -- $1 is NULL. Returns the tables and by how much.
 --
 -- Routes and numbers are read as of one moment, and writers change both in one transaction: so a difference is none of
--- theirs. It is added to the number as it is now, which may have changed since. Those of other families come last, as
--- writers have it.
+-- theirs. It is added to the number as it is now, which may have changed since. Rows of other families are locked last,
+-- as writers do it: their INSERT waits for the other one, since it reads its result.
 WITH stored AS (
     SELECT router_id, 'loc-rib' AS rib, inet '0.0.0.0' AS peer_address, false AS is_post_policy, table_name, afi, count(*) AS routes
     FROM current_routes WHERE $1::text[] IS NULL OR router_id = ANY ($1)
@@ -43,10 +43,11 @@ WITH stored AS (
     WHERE rib NOT LIKE 'nlri-%'
     ORDER BY router_id, rib, peer_address, is_post_policy, table_name, afi
     ON CONFLICT (router_id, rib, peer_address, is_post_policy, table_name, afi) DO UPDATE SET routes = c.routes + EXCLUDED.routes
+    RETURNING 1
 ), corrected_nlri AS (
     INSERT INTO nlri_route_counts AS c (router_id, rib, peer_address, is_post_policy, table_name, afi, routes)
     SELECT router_id, rib, peer_address, is_post_policy, table_name, afi, difference FROM differing
-    WHERE rib LIKE 'nlri-%'
+    WHERE rib LIKE 'nlri-%' AND (SELECT count(*) FROM corrected) >= 0
     ORDER BY router_id, rib, peer_address, is_post_policy, table_name, afi
     ON CONFLICT (router_id, rib, peer_address, is_post_policy, table_name, afi) DO UPDATE SET routes = c.routes + EXCLUDED.routes
 )

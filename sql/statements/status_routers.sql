@@ -1,6 +1,6 @@
--- The routers, whether they are connected, their tables of all RIBs and families, and how many routes they have: all routers, or some
--- ($1), at most $2 of them. A router without Loc-RIB routes counts those of its Adj-RIBs-In, once: after policy where a
--- table has that view, else before policy.
+-- The routers, whether they are connected, their tables of all RIBs and families, and how many routes they have: all
+-- routers, or some ($1), at most $2 of them. A router without Loc-RIB routes counts those of its Adj-RIBs-In, once: after
+-- policy where a table has that view, else before policy.
 WITH tables AS (
     SELECT router_id, sum(tables)::bigint AS tables, sum(synchronized)::bigint AS synchronized, max(last_message) AS last_message
     FROM (SELECT router_id, count(*) AS tables, count(synced_at) AS synchronized,

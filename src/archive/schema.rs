@@ -149,10 +149,14 @@ pub(super) fn completed(history: History, mut row: Row) -> Result<Row, Failure> 
         Some(Cell::Octets(octets)) => octets.len(),
         _ => 0,
     };
-    match (octets_of(EVENT_ID), addresses.iter().all(|place| octets_of(*place) == 16)) {
-        (32, true) => Ok(row),
-        (id, _) => Err(Failure::Content(format!("an event has an event_id of {id} octets, where all have 32"))),
-    }
+    let mut sizes = addresses.iter().map(|place| (*place, 16)).chain([(EVENT_ID, 32)]);
+    let Some((place, size)) = sizes.find(|(place, size)| octets_of(*place) != *size) else { return Ok(row) };
+    let column = match (place, history) {
+        (EVENT_ID, _) => "event_id",
+        (FIRST, History::OtherFamilies) => "key_hash",
+        _ => "an address",
+    };
+    Err(Failure::Content(format!("an event has {} octets in {column}, where all have {size}", octets_of(place))))
 }
 
 /// Returns the AS numbers of a path's text in their order, those of sets and confederations too.
