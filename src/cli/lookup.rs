@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use clap::{Args, ValueEnum};
 
-use self::nlri::OtherFamily;
+use self::nlri::NlriArguments;
 use super::command::{CommandError, connect, print};
 use super::table::{self, Column, Table};
 use crate::config::{Settings, value};
@@ -26,7 +26,7 @@ pub(crate) struct LookupArguments {
     #[arg(value_name = "ADDRESS|PREFIX", required_unless_present = "family", conflicts_with_all = ["family", "key", "router", "limit"])]
     target: Option<String>,
     #[command(flatten)]
-    other: OtherFamily,
+    other: NlriArguments,
     /// Look in this RIB only
     #[arg(long, value_name = "VIEW")]
     view: Option<LookupRib>,

@@ -124,6 +124,12 @@ impl OtherFamily {
         OtherFamily::Vpls,
     ];
 
+    /// The names of all, in this order.
+    pub const NAMES: [&'static str; OtherFamily::ALL.len()] = {
+        let [a, b, c, d, e, f, g, h] = OtherFamily::ALL;
+        [a.name(), b.name(), c.name(), d.name(), e.name(), f.name(), g.name(), h.name()]
+    };
+
     fn bit(self) -> u8 {
         1 << self as u8
     }
@@ -144,7 +150,7 @@ impl OtherFamily {
     }
 
     /// Returns the name, with which the keys of its NLRI begin.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             OtherFamily::Evpn => "evpn",
             OtherFamily::FlowSpec => "flowspec",

@@ -176,9 +176,13 @@ fn read(shared: &Shared, connection: &Connection, session: &mut Session, input: 
 }
 
 /// Returns why the collector itself closed a connection whose stream ended like this. A stop and a newer session both
-/// appear as the end of the stream, but never as bytes that are not BMP.
+/// appear as the end of the stream, but never as bytes that are not BMP. A router that is handed over may be back before
+/// its session is over here.
 fn ended_from_here(end: &SessionEnd, connection: &Connection, is_stopping: bool) -> Option<SessionEnd> {
-    if connection.is_superseded() {
+    let handed_over = connection.asked_to_end().filter(|asked| asked.cause == Cause::HandedOver);
+    if let Some(handed_over) = handed_over.filter(|_| !end.is_by_content()) {
+        Some(handed_over)
+    } else if connection.is_superseded() {
         Some(Cause::Superseded.into())
     } else if end.is_by_content() {
         None

@@ -68,22 +68,28 @@ pub fn claim(
 ) -> Result<std::result::Result<RouterClaim, (String, Vec<TableNameRecord>)>> {
     let Claimant { collector, session, .. } = claimant;
     let mut transaction = client.transaction()?;
-    let taken_from = match may_claim(&mut transaction, claimant, &record.router)? {
-        ClaimGround::Own => None,
-        ClaimGround::Taken(from) => Some(from),
-        ClaimGround::Denied(owner) => {
-            if !claimant.must_be_ours && claimant.stood_by.is_none() {
-                sessions::stand_by(&mut transaction, session, collector, record, &owner)?;
+    let (taken_from, row) = loop {
+        let taken_from = match may_claim(&mut transaction, claimant, &record.router)? {
+            ClaimGround::Own => None,
+            ClaimGround::Taken(from) => Some(from),
+            ClaimGround::Denied(owner) => {
+                if !claimant.must_be_ours && claimant.stood_by.is_none() {
+                    sessions::stand_by(&mut transaction, session, collector, record, &owner)?;
+                }
+                let names = table_names::of_router(&mut transaction, &record.router)?;
+                transaction.commit()?;
+                return Ok(Err((owner, names)));
             }
-            let names = table_names::of_router(&mut transaction, &record.router)?;
-            transaction.commit()?;
-            return Ok(Err((owner, names)));
+        };
+        let row = transaction.query_typed_opt(
+            include_str!("../../sql/statements/claim_router.sql"),
+            &[(&record.router.as_str(), Type::TEXT), (&collector, Type::TEXT), (&taken_from.is_some(), Type::BOOL)],
+        )?;
+        // Without a row, another collector has claimed the router since, and its right is to be respected.
+        if let Some(row) = row {
+            break (taken_from, row);
         }
     };
-    let row = transaction.query_typed_one(
-        include_str!("../../sql/statements/claim_router.sql"),
-        &[(&record.router.as_str(), Type::TEXT), (&collector, Type::TEXT)],
-    )?;
     let (epoch, micros, was_ours): (i64, i64, bool) = (row.get(0), row.get(1), row.get(2));
     if claimant.has_others && was_ours {
         // The router's data comes from its oldest session.

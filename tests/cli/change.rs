@@ -165,6 +165,8 @@ fn a_peer_that_does_not_come_back_is_worse() {
         .send(&routes(loc_rib))
         .send(&bmp::route_monitoring(loc_rib, &bmp::end_of_rib_ipv4()))
         .send(&bmp::route_monitoring(loc_rib, &bmp::end_of_rib(2, 1)));
+    // The rows of peers may follow those of routes.
+    eventually_equal(vec!["up".to_owned()], || db.rows("SELECT state FROM peers"));
     let begin = ["change", "begin", "cards", "--router", "edge1"];
     let begun = eventually("the router is in sync", || Some(told(&db, &begin)).filter(|(_, code, _)| *code == Some(0)));
     assert!(begun.0.contains("stored: 1 of 1 peer up"), "{begun:?}");

@@ -3,7 +3,8 @@
 
 use std::process::{Command, Output};
 
-use crate::common::ingester::{eventually, eventually_equal};
+use crate::common::bmp::{self, Open, Peer};
+use crate::common::ingester::{Ingester, eventually, eventually_equal};
 use crate::common::pg::TestDb;
 use crate::station_router::ROUTER;
 use crate::station_scene::{NAMES, Scene};
@@ -60,6 +61,35 @@ fn two_live_sessions_leave_the_router_where_it_is() {
     });
     assert_eq!(scene.story(), [UP]);
     scene.stop();
+}
+
+/// A router that nobody has yet reaches both at once: the one that claims it second finds it claimed.
+#[test]
+fn of_two_first_claims_one_is_denied() {
+    let db = TestDb::migrated();
+    let second = Ingester::start(&db.url(), &[("COLLECTOR_ID", "two")]);
+    let mut first = db.client();
+    first
+        .batch_execute(
+            "INSERT INTO collectors (collector_id, instance, alive_until, started_at, version)
+             VALUES ('one', gen_random_uuid(), now() + interval '1 hour', now(), '-');
+             BEGIN;
+             INSERT INTO router_owner (router_id, collector_id, epoch) VALUES ('10.255.0.1', 'one', 1);
+             INSERT INTO bmp_sessions (router_id, collector_id, state) VALUES ('10.255.0.1', 'one', 'dumping')",
+        )
+        .unwrap();
+    let mut router = second.connect();
+    let peer = Peer::loc_rib("10.255.0.1");
+    router.send(&bmp::initiation(b"edge1", b""));
+    router.send(&bmp::peer_up(peer, &Open::of(64_500, "10.255.0.1"), Some("global")));
+    let waits = "SELECT count(*) FROM pg_stat_activity
+                 WHERE wait_event_type = 'Lock' AND starts_with(query, '-- Claims a router')";
+    eventually_equal(vec!["1".to_owned()], || db.rows(waits));
+    first.batch_execute("COMMIT").unwrap();
+    let states = "SELECT collector_id, state FROM bmp_sessions ORDER BY 1";
+    eventually_equal(vec!["one|dumping".to_owned(), "two|standby".to_owned()], || db.rows(states));
+    assert_eq!(db.rows("SELECT collector_id, epoch FROM router_owner"), ["one|1"]);
+    assert!(second.stop().success());
 }
 
 /// The owner is killed, and comes back as the standby.

@@ -209,7 +209,8 @@ fn a_statement_on_a_frozen_backend_ends_in_time() {
         holder.batch_execute("BEGIN; LOCK TABLE route_events IN ACCESS EXCLUSIVE MODE").unwrap();
         let waiting = "SELECT pid FROM pg_stat_activity a
                        WHERE application_name = 'rib-ingester/maintenance' AND wait_event_type = 'Lock'
-                         AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory')";
+                         AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'advisory'
+                                         AND l.mode = 'ExclusiveLock')";
         let maintenance = eventually("maintenance to wait for a lock", || {
             let pid = scene.ask(waiting);
             (!pid.is_empty()).then_some(pid)

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::cli::command::{CommandError, connect, print, say};
 use crate::cli::table::{self, Column, Table};
 use crate::config::Settings;
+use crate::model::OtherFamily;
 use crate::model::text::printable_json;
 use crate::store::Client;
 use crate::store::api::ApiRow;
@@ -17,24 +18,24 @@ const LIMIT: u32 = 1_000;
 
 /// Which routes of other families.
 #[derive(Args, Debug)]
-pub(crate) struct OtherFamily {
+pub(crate) struct NlriArguments {
     /// Look up routes of this family instead, whose NLRI are not prefixes
-    #[arg(long, value_name = "FAMILY", value_parser = nlri::FAMILIES)]
+    #[arg(long, value_name = "FAMILY", value_parser = OtherFamily::NAMES)]
     family: Option<String>,
-    /// Of the family: the whole key of an NLRI, or text that is somewhere in it
+    /// With --family: the whole key of an NLRI, or text that is somewhere in it
     #[arg(long, value_name = "TEXT", requires = "family")]
     key: Option<String>,
-    /// Of the family: look at this router only, by its identifier, name or address
+    /// With --family: look at this router only, by its identifier, name or address
     #[arg(long, value_name = "ROUTER", requires = "family")]
     router: Option<String>,
-    /// Of the family: print at most this many routes; 1000 unless given
+    /// With --family: print at most this many routes; 1000 unless given
     #[arg(long, value_name = "COUNT", requires = "family", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
 }
 
 /// Prints the routes in the order of router, view, peer, table and key. None gives exit code 1.
 pub(super) fn run(
-    arguments: &OtherFamily,
+    arguments: &NlriArguments,
     view: Option<String>,
     is_json: bool,
     settings: &Settings,

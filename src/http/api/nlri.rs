@@ -13,10 +13,11 @@ use crate::http::problem::Problem;
 use crate::http::reply::Outcome;
 use crate::http::request::Method;
 use crate::http::service::Service;
+use crate::model::OtherFamily;
 use crate::store::api::nlri::{self, NlriFilter};
 
 /// The names of the families, with which keys begin.
-const FAMILIES: &[&str] = &nlri::FAMILIES;
+const FAMILIES: &[&str] = &OtherFamily::NAMES;
 
 pub(super) const ENDPOINTS: &[Endpoint] = &[
     Endpoint {

@@ -4,9 +4,6 @@ use postgres::types::Type;
 
 use super::list::ListQuery;
 
-/// The names of the families, with which keys begin.
-pub(crate) const FAMILIES: [&str; 8] = ["evpn", "flowspec", "bgp-ls", "sr-policy", "rtc", "mvpn", "bgp-ls-spf", "vpls"];
-
 /// Which NLRI are asked for. Every condition that is given holds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NlriFilter {
