@@ -15,8 +15,12 @@ use crate::pipeline::{RouteChange, RouteEvent};
 /// The memory of the window of one session, bytes. Beyond that it is shorter than it should be.
 const SESSION_BYTES_MAX: usize = 64 << 20;
 
-/// The memory of all windows of a collector, bytes.
+/// The memory of all windows of a collector, bytes. Beyond that the largest ones give way, each when it is looked at next,
+/// which is once a second at least: until then they may take more.
 const ALL_BYTES_MAX: usize = 512 << 20;
+
+/// The change of the memory of all windows after which it is determined anew how much each may take, bytes.
+const LEVEL_STEP: usize = 8 << 20;
 
 /// The maximum number of Peer Downs in a window; the first ones are forgotten.
 const DOWNS_MAX: usize = 4_096;
@@ -25,6 +29,10 @@ const DOWNS_MAX: usize = 4_096;
 #[derive(Debug, Default)]
 pub(crate) struct WindowMemory {
     all: AtomicUsize,
+    /// The size to which larger windows shrink while there is no room, bytes.
+    level: AtomicUsize,
+    /// The memory of all windows when the level was determined, bytes.
+    all_at_level: AtomicUsize,
     /// That of each window.
     windows: Mutex<Vec<Arc<AtomicUsize>>>,
 }
@@ -64,6 +72,21 @@ impl WindowMemory {
 
     fn sizes(&self) -> Vec<usize> {
         self.lock().iter().map(|window| window.load(Ordering::Relaxed)).collect()
+    }
+
+    /// Returns the size to which larger windows have to shrink; `usize::MAX` while there is room. The sizes are looked
+    /// at once per [`LEVEL_STEP`], not at every event.
+    fn level(&self) -> usize {
+        let all = self.bytes();
+        if all <= ALL_BYTES_MAX {
+            return usize::MAX;
+        }
+        if all.abs_diff(self.all_at_level.load(Ordering::Acquire)) >= LEVEL_STEP {
+            // A little more, so that the next events need none of this.
+            self.level.store(level(self.sizes(), ALL_BYTES_MAX / 8 * 7), Ordering::Relaxed);
+            self.all_at_level.store(all, Ordering::Release);
+        }
+        self.level.load(Ordering::Relaxed)
     }
 
     /// A panic elsewhere leaves the list consistent: every change is a single push or retain.
@@ -112,9 +135,11 @@ impl Window {
     pub fn push_down(&mut self, down: HeardDown) {
         self.forget_before(down.received_at);
         if self.downs.len() >= DOWNS_MAX {
-            self.downs.pop_front();
+            self.pop_down();
         }
+        self.add(bytes_of_down(&down));
         self.downs.push_back(down);
+        self.shorten();
     }
 
     /// Lets go of what is older than the window at this time.
@@ -125,22 +150,15 @@ impl Window {
             self.pop();
         }
         while self.downs.front().is_some_and(|down| down.received_at.unix_micros() < begin) {
-            self.downs.pop_front();
+            self.pop_down();
         }
         self.shorten();
     }
 
-    /// Lets go of what there is no room for. Where all windows together are too large, the largest ones give way, each
-    /// when it is looked at next, which is once a second at least.
+    /// Lets go of what there is no room for: the first events, then the first Peer Downs.
     fn shorten(&mut self) {
-        let mut max = SESSION_BYTES_MAX;
-        if self.memory.bytes() > ALL_BYTES_MAX {
-            // A little more, so that the next events need none of this.
-            max = max.min(level(self.memory.sizes(), ALL_BYTES_MAX / 8 * 7));
-        }
-        while self.bytes() > max {
-            self.pop();
-        }
+        let max = SESSION_BYTES_MAX.min(self.memory.level());
+        while self.bytes() > max && (self.pop() || self.pop_down()) {}
     }
 
     fn bytes(&self) -> usize {
@@ -149,16 +167,17 @@ impl Window {
 
     /// Returns the Peer Downs, in their order.
     pub fn take_downs(&mut self) -> Vec<HeardDown> {
+        self.remove(self.downs.iter().map(bytes_of_down).sum());
         std::mem::take(&mut self.downs).into()
     }
 
     /// Returns the events of each table, which is known by its address.
     pub fn take_events(&mut self) -> HashMap<usize, EventsByKey> {
         let mut all: HashMap<usize, EventsByKey> = HashMap::new();
-        for (event, _) in std::mem::take(&mut self.events) {
+        for (event, bytes) in std::mem::take(&mut self.events) {
+            self.remove(bytes);
             all.entry(place_of(&event.table)).or_default().entry(event.nlri).or_default().push(event);
         }
-        self.release();
         all
     }
 
@@ -170,28 +189,41 @@ impl Window {
         raw + if is_shared { route.own_size() } else { route.size() }
     }
 
-    fn pop(&mut self) {
-        if let Some((_, bytes)) = self.events.pop_front() {
-            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-            self.memory.all.fetch_sub(bytes, Ordering::Relaxed);
-        }
+    /// Lets go of the first event; returns false if there is none.
+    fn pop(&mut self) -> bool {
+        let first = self.events.pop_front();
+        self.remove(first.as_ref().map_or(0, |(_, bytes)| *bytes));
+        first.is_some()
     }
 
-    fn add(&mut self, bytes: usize) {
+    /// Lets go of the first Peer Down; returns false if there is none.
+    fn pop_down(&mut self) -> bool {
+        let first = self.downs.pop_front();
+        self.remove(first.as_ref().map_or(0, bytes_of_down));
+        first.is_some()
+    }
+
+    fn add(&self, bytes: usize) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.memory.all.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    fn release(&mut self) {
-        self.memory.all.fetch_sub(self.bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+    fn remove(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.memory.all.fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
 impl Drop for Window {
     fn drop(&mut self) {
-        self.release();
+        self.remove(self.bytes());
         self.memory.remove_window(&self.bytes);
     }
+}
+
+/// Returns the bytes that a Peer Down takes.
+fn bytes_of_down(down: &HeardDown) -> usize {
+    size_of::<HeardDown>() + size_of_val(&*down.tables) + down.message.len()
 }
 
 /// Returns the address of a table, which identifies it as long as it is referenced.
@@ -201,9 +233,14 @@ pub(super) fn place_of(table: &Arc<Table>) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
     use super::*;
-    use crate::model::{Afi, PathAttributes, Prefix, RouterId};
+    use crate::model::{Afi, Asn, PathAttributes, Prefix, RouterId};
+    use crate::session::peer_id::PeerId;
+    use crate::session::peer_records;
     use crate::store::copy_encoding::EncodedRoute;
+    use crate::wire::bmp::peer::{PeerKey, PeerKind};
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_unix_micros(seconds * 1_000_000)
@@ -246,6 +283,34 @@ mod tests {
         assert_eq!(memory.bytes(), 0);
     }
 
+    fn down(second: i64, octets: usize) -> HeardDown {
+        let (address, asn, bgp_id) = (IpAddr::from([192, 0, 2, 1]), Asn(64_501), Ipv4Addr::UNSPECIFIED);
+        let key = PeerKey { kind: PeerKind::Global, address, asn, bgp_id };
+        let (peer, name, message) = (PeerId::of(&key), peer_records::name(&key), vec![0; octets].into());
+        HeardDown { peer, name, was_up: true, tables: vec![], received_at: at(second), message }
+    }
+
+    #[test]
+    fn peer_downs_take_memory_and_go_last() {
+        let (memory, router) = (Arc::default(), RouterId::new("r"));
+        let table = Arc::new(Table::loc_rib(router, "one", Afi::Ipv4));
+        let mut window = Window::new(Duration::from_secs(10), &memory);
+        window.push(event(&table, 1, 1));
+        (0..4).for_each(|_| window.push_down(down(1, SESSION_BYTES_MAX / 8)));
+        assert!(memory.bytes() > SESSION_BYTES_MAX / 2 && window.events.len() == 1);
+        (0..6).for_each(|_| window.push_down(down(2, SESSION_BYTES_MAX / 8)));
+        assert!(memory.bytes() <= SESSION_BYTES_MAX);
+        assert_eq!((window.events.len(), window.downs.len()), (0, 7));
+        window.push(event(&table, 1, 2));
+        window.forget_before(at(12));
+        assert_eq!((window.events.len(), window.take_downs().len(), window.take_events().len()), (1, 6, 1));
+        assert_eq!(memory.bytes(), 0);
+        // A sum that is wrong lets go of all there is, and no more.
+        window.add(2 * ALL_BYTES_MAX);
+        window.push(event(&table, 1, 13));
+        assert_eq!(window.events.len(), 0);
+    }
+
     #[test]
     fn the_largest_window_gives_way() {
         assert_eq!(level(vec![5, 1, 9, 9], 100), usize::MAX);
@@ -265,9 +330,13 @@ mod tests {
         large[..8].iter_mut().for_each(|window| add(window, 60));
         add(&mut small, 10);
         add(&mut large[8], 60);
-        // There is no room for more, and a small one that gets an event gives nothing up.
+        // There is no room for more, and a small one that gets an event gives nothing up, and looks at no other.
         assert!(memory.bytes() > ALL_BYTES_MAX);
+        memory.all_at_level.store(memory.bytes(), Ordering::Relaxed);
+        let levels = || (memory.level(), memory.all_at_level.load(Ordering::Relaxed));
+        let before = levels();
         add(&mut small, 1);
+        assert_eq!(levels(), before);
         idle.forget_before(at(1));
         // The large ones do when they are looked at.
         large.iter_mut().for_each(|window| window.forget_before(at(1)));
