@@ -8,7 +8,7 @@ use log::Level;
 
 use super::changes::{FamilyTable, TableKind};
 use super::earlier_tables::TableOrigin;
-use super::end::SessionEnd;
+use super::end::{Cause, SessionEnd};
 use super::flaps::TableFlaps;
 use super::peer_id::PeerId;
 use super::peer_records;
@@ -216,7 +216,8 @@ impl RouterTables {
     ) -> Result<Vec<Vec<StoredRoute>>, SessionEnd> {
         let keys: Vec<TableKey> = beside.iter().map(|table| place_of(table)).collect();
         let mut answer = self.outbox.begin(tables, names, beside)?;
-        let of_beside = answer.split_off(answer.len() - keys.len());
+        let asked = answer.len().checked_sub(keys.len()).ok_or(Cause::DatabaseDiffers)?;
+        let of_beside = answer.split_off(asked);
         self.loaded.extend(keys.into_iter().zip(of_beside));
         self.must_wait = false;
         Ok(answer)
