@@ -34,13 +34,16 @@ pub struct Checkpoint {
     pub ids: Vec<(u64, u32)>,
     /// The Initiation and the Peer Ups of all live peers, as the router sent them.
     pub peer_ups: Vec<u8>,
+    /// True if messages before it are missing, among them perhaps Peer Ups.
+    pub misses_input: bool,
 }
 
 impl Checkpoint {
     /// Returns that of a session that begins.
     pub fn of_beginning(session: &str, source: IpAddr, began: Timestamp) -> Checkpoint {
         let (tables, ids, peer_ups) = (Vec::new(), Vec::new(), Vec::new());
-        Checkpoint { session: session.to_owned(), source, router: None, began, octet: 0, tables, ids, peer_ups }
+        let session = session.to_owned();
+        Checkpoint { session, source, router: None, began, octet: 0, tables, ids, peer_ups, misses_input: false }
     }
 
     /// Writes it to a new file; returns the octets that it takes.
@@ -72,6 +75,7 @@ impl Checkpoint {
             "began": self.began.unix_micros(),
             "octet": self.octet,
             "tables": self.tables,
+            "misses_input": self.misses_input,
         });
         let facts = facts.to_string();
         let mut bytes = MAGIC.to_vec();
@@ -109,10 +113,34 @@ impl Checkpoint {
             tables: facts.get("tables")?.as_array()?.iter().map(table).collect::<Option<_>>()?,
             ids: ids.chunks_exact(12).map(id).collect(),
             peer_ups: peer_ups.to_vec(),
+            // An earlier version has not written it.
+            misses_input: facts.get("misses_input").is_some_and(|flag| flag == true),
         })
     }
 }
 
 fn put_length(bytes: &mut Vec<u8>, length: usize) {
     bytes.extend(u32::try_from(length).expect("lists of a session are bounded far below 4 G").to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_of_an_earlier_version_is_read() {
+        let began = Timestamp::from_unix_micros(1_700_000_000_000_000);
+        let first = Checkpoint::of_beginning("c0ffee00", Ipv4Addr::LOCALHOST.into(), began);
+        let broken = Checkpoint { misses_input: true, ..first.clone() };
+        assert_eq!(Checkpoint::from_bytes(&broken.to_bytes()), Some(broken.clone()));
+        // The same without the fact, of the same length.
+        let bytes = broken.to_bytes();
+        let place = bytes.windows(12).position(|octets| octets == b"misses_input").unwrap();
+        let mut earlier = bytes[..bytes.len() - 8].to_vec();
+        earlier[place] = b'-';
+        earlier.extend(xxh3_64(&earlier).to_be_bytes());
+        assert_eq!(Checkpoint::from_bytes(&earlier), Some(first));
+    }
 }

@@ -45,6 +45,7 @@ fn checkpoint(octet: u64) -> Checkpoint {
         tables: vec![("global\u{0}4".to_owned(), true), ("UNKNOWN\u{0}6".to_owned(), false)],
         ids: vec![(u64::MAX, 0), (7, u32::MAX)],
         peer_ups: b"as the router sent it".to_vec(),
+        misses_input: true,
     }
 }
 

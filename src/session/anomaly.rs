@@ -83,6 +83,9 @@ anomalies! {
     TableNotStored = "table_not_stored", "routes of tables beyond the limit of a session are counted only";
     /// Loc-RIB routes without an earlier Loc-RIB Peer Up.
     LocRibWithoutPeerUp = "loc_rib_without_peer_up", "Loc-RIB routes without a Loc-RIB Peer Up";
+    /// Routes of a peer that is not up, after input that is lost.
+    PeerUpMissing = "peer_up_missing",
+        "routes of peers whose Peer Up may be among lost messages are counted only";
     /// The session did not begin with an Initiation.
     NoInitiation = "no_initiation", "no Initiation before the first other message";
     /// Text that is not UTF-8 or contains NUL.

@@ -3,6 +3,7 @@
 
 use log::warn;
 
+use super::anomaly::Anomaly;
 use super::messages::Session;
 use super::peer_records::router_note;
 use crate::model::SessionEventKind;
@@ -12,8 +13,14 @@ impl Session {
     /// Reports that messages are missing in the middle of the input. The session continues, but for routes of peers whose
     /// Peer Up may be among them.
     pub fn hole(&mut self, reason: &str) {
-        self.is_broken = true;
+        self.misses_input = true;
         self.gap(reason);
+    }
+
+    /// Returns whether Peer Ups may be among missing messages, by which a peer that is not up may be known. A router that
+    /// sends Loc-RIB routes without any does not need them.
+    pub(super) fn may_miss_peer_ups(&self) -> bool {
+        self.misses_input && self.anomalies.of(Anomaly::LocRibWithoutPeerUp) == 0
     }
 
     /// Reports that some of the router's input is lost; the session continues.

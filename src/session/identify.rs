@@ -101,7 +101,7 @@ impl Session {
         self.set_position(position);
         if bytes < waiting.bytes {
             let lost = waiting.bytes - bytes;
-            self.gap(&format!("input lost: {lost} bytes that waited for the router's name cannot be read back"));
+            self.hole(&format!("input lost: {lost} bytes that waited for the router's name cannot be read back"));
         }
         Ok(())
     }

@@ -47,7 +47,7 @@ impl Session {
             unnamed: Unnamed::default(),
             skipped: 0,
             lost: None,
-            is_broken: false,
+            misses_input: false,
             peer_ups: PeerUpCache::default(),
             messages: 0,
             position: 0,

@@ -67,7 +67,7 @@ pub struct Session {
     /// The lost input, to be reported at the session's end.
     pub(super) lost: Option<String>,
     /// True once messages are missing in the middle of the input: among them may be Peer Ups.
-    pub(super) is_broken: bool,
+    pub(super) misses_input: bool,
     /// The messages that stay valid.
     pub(super) peer_ups: PeerUpCache,
     pub(super) messages: u64,
@@ -225,8 +225,9 @@ impl Session {
         let peers = &mut identified.tables.peers;
         let reading = self.readings.of(frame, header, peers, &mut self.evidence);
         let Reading { source, is_up, negotiated, context } = reading;
-        if self.is_broken && !is_up && self.anomalies.of(Anomaly::LocRibWithoutPeerUp) == 0 {
-            // Its table and the form of its routes are in the Peer Up, which may be among what is missing.
+        if !is_up && self.may_miss_peer_ups() {
+            // Its table and the form of its routes are in the Peer Up.
+            self.note_anomaly(Anomaly::PeerUpMissing);
             return Ok(());
         }
         let mut routes = Routes::default();

@@ -14,6 +14,7 @@ impl Session {
     pub(crate) fn resume(&mut self, checkpoint: Checkpoint) {
         self.position = checkpoint.octet;
         self.began = Some(checkpoint.began);
+        self.misses_input = checkpoint.misses_input;
         self.resumed = Some(Resumed { checkpoint, repeats: true });
     }
 
@@ -88,6 +89,7 @@ impl Session {
             tables: identified.tables.begun(),
             ids: identified.tables.ids.recent(),
             peer_ups: self.peer_ups.to_bytes(),
+            misses_input: self.may_miss_peer_ups(),
         })
     }
 

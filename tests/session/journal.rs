@@ -238,6 +238,40 @@ fn a_damaged_record_costs_itself_and_leaves_a_gap_row() {
 }
 
 #[test]
+fn routes_without_their_lost_peer_up_are_left_out() {
+    let scene = Scene::new();
+    let ingester = scene.start(&[]);
+    let mut router = scene.connect(&ingester);
+    scene.dump(&mut router);
+    scene.cut(true);
+    let generations = scene.send_while_away(&mut router, 10 << 10) + 1;
+    let red = scene.peer.with_rd(7);
+    let route = bmp::announce(&Attributes::path(&[64_500]), "192.0.2.1", &["198.51.100.0/24"]);
+    let peer_up = bmp::peer_up(red, &Open::of(64_500, &red.bgp_id.to_string()), Some("red"));
+    let rest = [bmp::route_monitoring(red, &route), generation(scene.peer, generations)].concat();
+    // Each of these is read by itself.
+    for messages in [peer_up, rest] {
+        let after = journaled(&scene.state_dir) + u64::try_from(messages.len()).unwrap();
+        router.send(&messages);
+        eventually("it is in the journal", || (journaled(&scene.state_dir) >= after).then_some(()));
+    }
+    ingester.kill();
+    let segment = segments(&scene.state_dir).remove(0);
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let records = records(&bytes);
+    bytes[records[records.len() - 2] + 40] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+    scene.cut(false);
+    let mut ingester = scene.start(&[]);
+    eventually_equal(1, || count(&scene.db, "session_events WHERE kind = 'session_lost'"));
+    eventually_equal(0, || journaled(&scene.state_dir));
+    assert_eq!(count(&scene.db, &format!("current_routes WHERE med = {generations}")), i64::from(TABLE));
+    assert_eq!(count(&scene.db, "route_events WHERE prefix = '198.51.100.0/24'"), 0);
+    ingester.logged("routes of peers whose Peer Up may be among lost messages are counted only");
+    assert!(ingester.stop().success());
+}
+
+#[test]
 fn a_replay_killed_often_stores_no_event_twice() {
     let scene = Scene::new();
     let ingester = scene.start(&[]);
