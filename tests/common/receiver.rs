@@ -22,6 +22,8 @@ pub struct Received {
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
     pub at: Instant,
+    /// The status that it is answered with; 0: none.
+    pub status: u16,
 }
 
 impl Received {
@@ -128,7 +130,7 @@ impl Receiver {
 fn serve(mut stream: TcpStream, received: &Mutex<Vec<Received>>, replies: &Mutex<(VecDeque<Reply>, Reply)>) {
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let mut bytes = Vec::new();
-    let request = loop {
+    let mut request = loop {
         let mut chunk = [0; 65_536];
         match stream.read(&mut chunk) {
             Ok(0) | Err(_) => return,
@@ -143,16 +145,18 @@ fn serve(mut stream: TcpStream, received: &Mutex<Vec<Received>>, replies: &Mutex
         let last = replies.1.clone();
         replies.0.pop_front().unwrap_or(last)
     };
-    received.lock().unwrap().push(request);
-    let (status, more) = match reply {
-        Reply::Status(status) => (status, ""),
-        Reply::With(status, more) => (status, more),
-        Reply::After(time) => {
-            std::thread::sleep(time);
-            (200, "")
-        }
-        Reply::Nothing => return,
+    let (status, more, time) = match reply {
+        Reply::Status(status) => (status, "", Duration::ZERO),
+        Reply::With(status, more) => (status, more, Duration::ZERO),
+        Reply::After(time) => (200, "", time),
+        Reply::Nothing => (0, "", Duration::ZERO),
     };
+    request.status = status;
+    received.lock().unwrap().push(request);
+    if status == 0 {
+        return;
+    }
+    std::thread::sleep(time);
     let _ = write!(stream, "HTTP/1.1 {status} X\r\n{more}Content-Length: 2\r\nConnection: close\r\n\r\nok");
 }
 
@@ -169,5 +173,5 @@ fn parse(bytes: &[u8]) -> Option<Received> {
     assert!(length.is_some() || method == "GET", "{method} without a length");
     let body = bytes[head..].to_vec();
     let path = request.path.unwrap().to_owned();
-    (body.len() >= length.unwrap_or(0)).then(|| Received { method, path, headers, body, at: Instant::now() })
+    (body.len() >= length.unwrap_or(0)).then(|| Received { method, path, headers, body, at: Instant::now(), status: 0 })
 }

@@ -132,11 +132,11 @@ fn struck_before_the_delivery(strike: impl FnOnce(Ingester, &Receiver, &mut Inge
     let received = receiver.received();
     let keys: BTreeSet<_> = received.iter().map(|one| one.header("idempotency-key").unwrap().to_owned()).collect();
     assert_eq!((received.last().map(|one| told(one).1), keys.len()), (Some("opened".to_owned()), 1));
-    let tries = received.len();
     router.send(&announce(&[WATCHED], 64_496));
     eventually_equal(vec!["delivered".to_owned(); 2], || db.rows("SELECT state FROM watch.deliveries ORDER BY id"));
-    let after: Vec<String> = receiver.received()[tries..].iter().map(|one| told(one).1).collect();
-    assert_eq!(after, ["closed"]);
+    let received = receiver.received();
+    let taken: Vec<String> = received.iter().filter(|one| one.status == 204).map(|one| told(one).1).collect();
+    assert_eq!(taken, ["opened", "closed"]);
     for collector in first.into_iter().chain([second]) {
         assert!(collector.stop().success());
     }
@@ -183,9 +183,10 @@ fn another_collector_works_while_one_is_frozen() {
 
 #[test]
 fn an_incident_is_delivered_once_after_a_freeze() {
-    struck_before_the_delivery(|first, receiver, _| {
+    struck_before_the_delivery(|first, receiver, second| {
         first.signal("STOP");
         receiver.answer(Reply::Status(204));
+        second.logged("deliveries: this collector delivers");
         first.signal("CONT");
         Some(first)
     });
