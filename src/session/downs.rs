@@ -38,15 +38,20 @@ pub(super) fn name_in_rows(key: &TableKey, origin: &TableOrigin) -> Arc<str> {
 }
 
 /// Returns the Peer Downs that are not stored, the last one of each peer and its tables, in their order. What was stored
-/// before the session `began` is none of them.
-pub(super) fn not_stored(all: Vec<HeardDown>, recent: &Recent, began: Timestamp) -> Vec<HeardDown> {
+/// before the session `began` is none of them. `is_up` says of a peer whether it has come up after all of its Peer Downs.
+pub(super) fn not_stored(
+    all: Vec<HeardDown>,
+    recent: &Recent,
+    began: Timestamp,
+    is_up: impl Fn(&HeardDown) -> bool,
+) -> Vec<HeardDown> {
     let mut last: HashMap<(PeerId, &[Arc<str>]), usize> = HashMap::new();
     for (place, down) in all.iter().enumerate() {
         last.insert((down.peer, &down.tables), place);
     }
     let mut places: Vec<usize> = last.into_values().collect();
     places.sort_unstable();
-    places.retain(|place| !is_stored(&all[*place], &all, recent, began));
+    places.retain(|place| !is_stored(*place, &all, recent, began, &is_up));
     let mut places = places.into_iter().peekable();
     let wanted = all.into_iter().enumerate().filter(|(place, _)| places.next_if_eq(place).is_some());
     wanted.map(|(_, down)| down).collect()
@@ -71,22 +76,32 @@ pub(super) fn is_over_until(
     recent.removals.iter().filter(is_of).map(|removal| removal.at).max()
 }
 
-/// Returns whether the collector before has stored that the peer went down.
-fn is_stored(down: &HeardDown, all: &[HeardDown], recent: &Recent, began: Timestamp) -> bool {
-    let since = (down.received_at.unix_micros() - CLOCKS_APART_MICROS).max(began.unix_micros());
+/// Returns whether the collector before has stored the Peer Down at this place.
+fn is_stored(
+    place: usize,
+    all: &[HeardDown],
+    recent: &Recent,
+    began: Timestamp,
+    is_up: impl Fn(&HeardDown) -> bool,
+) -> bool {
+    let down = &all[place];
+    let first = |down: &HeardDown| (down.received_at.unix_micros() - CLOCKS_APART_MICROS).max(began.unix_micros());
     if down.tables.is_empty() && down.peer.address.is_some() {
-        // Its row is all that is stored of it.
+        // Its row is all that is stored of it. That of a Peer Up may be written after the next Peer Down was heard.
         return recent.peers.iter().filter(|peer| peer.name == down.name).any(|peer| {
             let at = peer.since.unix_micros();
-            if peer.is_up { peer.since > down.received_at } else { at >= since }
+            if peer.is_up { is_up(down) && peer.since > down.received_at } else { at >= first(down) }
         });
     }
-    // Of several in a short time, the one that was heard when the newest one was stored, and those before it, are stored.
-    let stored = recent.removals.iter().filter(|removal| removal.is_down && is_of(removal, down));
-    stored.filter(|removal| removal.at.unix_micros() >= since).any(|removal| {
-        let of_peer = all.iter().filter(|other| other.peer == down.peer && is_of(removal, other));
-        let apart = |other: &&HeardDown| other.received_at.unix_micros().abs_diff(removal.at.unix_micros());
-        of_peer.min_by_key(apart).is_some_and(|nearest| nearest.received_at >= down.received_at)
+    let of_row = |removal: &Removal, down: &HeardDown| removal.is_down && is_of(removal, down);
+    // Peer Downs are stored in their order, each after it was heard, sooner or later.
+    let mut stored: Vec<&Removal> = recent.removals.iter().filter(|removal| of_row(removal, down)).collect();
+    stored.sort_unstable_by_key(|removal| (&removal.table_name, removal.at));
+    stored.chunk_by(|one, other| one.table_name == other.table_name).any(|rows| {
+        let mut rows = rows.iter();
+        let heard = all[..=place].iter().filter(|other| other.peer == down.peer && of_row(rows.as_slice()[0], other));
+        let heard: Vec<&HeardDown> = heard.collect();
+        heard.into_iter().fold(false, |_, heard| rows.any(|row| row.at.unix_micros() >= first(heard)))
     })
 }
 
@@ -133,7 +148,10 @@ mod tests {
     }
 
     fn seconds_of_new(all: &[HeardDown], recent: &Recent) -> Vec<(i64, usize)> {
-        let new = not_stored(all.to_vec(), recent, at(15));
+        seconds_of(not_stored(all.to_vec(), recent, at(15), |_| true))
+    }
+
+    fn seconds_of(new: Vec<HeardDown>) -> Vec<(i64, usize)> {
         new.iter().map(|down| (down.received_at.unix_micros() / 1_000_000, down.tables.len())).collect()
     }
 
@@ -158,16 +176,30 @@ mod tests {
         assert_eq!(seconds_of_new(&all, &stored(false, 100)), [(100, 0)]);
         assert_eq!(seconds_of_new(&all, &stored(true, 102)), [(100, 0)]);
         assert_eq!(seconds_of_new(&all, &stored(true, 99)), [(100, 0), (101, 0)]);
+        // Where the peer is still down, its row is that of the Peer Up before, by whatever clock.
+        let still_down = not_stored(all.to_vec(), &stored(true, 160), at(15), |_| false);
+        assert_eq!(seconds_of(still_down), [(100, 0), (101, 0)]);
         assert_eq!(seconds_of_new(&all, &stored(false, 9)), [(100, 0), (101, 0)]);
     }
 
     #[test]
-    fn a_peer_that_flaps_is_met_at_the_nearest_time() {
+    fn peer_downs_of_a_peer_are_stored_in_their_order() {
         let all = [heard(1, &["a"], 100), heard(1, &["a"], 110)];
         let recent = |second| Recent { removals: vec![removed(Some("a"), second)], ..Recent::default() };
         assert_eq!(seconds_of_new(&all, &recent(101)), [(110, 1)]);
-        assert_eq!(seconds_of_new(&all, &recent(111)), []);
+        assert_eq!(seconds_of_new(&all, &recent(111)), [(110, 1)]);
+        let both = |one, other| Recent { removals: [one, other].map(|at| removed(Some("a"), at)).into(), ..recent(0) };
+        assert_eq!(seconds_of_new(&all, &both(113, 111)), []);
         assert_eq!(seconds_of_new(&all, &recent(20)), [(110, 1)]);
+        // The database's clock is before or after, or the first one was stored late.
+        let all = [heard(1, &["a"], 100), heard(1, &["a"], 125)];
+        assert_eq!(seconds_of_new(&all, &recent(130)), [(125, 1)]);
+        assert_eq!(seconds_of_new(&all, &recent(120)), [(125, 1)]);
+        assert_eq!(seconds_of_new(&all, &both(120, 145)), []);
+        assert_eq!(seconds_of_new(&all, &recent(80)), [(125, 1)]);
+        assert_eq!(seconds_of_new(&all, &both(80, 105)), []);
+        // A removal of long before is of neither.
+        assert_eq!(seconds_of_new(&all, &both(60, 101)), [(125, 1)]);
         // What was stored before the session is of an earlier Peer Down.
         let soon = [heard(1, &["a"], 20)];
         assert_eq!(seconds_of_new(&soon, &recent(14)), [(20, 1)]);

@@ -233,7 +233,8 @@ impl Peers {
         self.records.get(id)?.up.as_ref()
     }
 
-    fn is_up_id(&self, id: &PeerId) -> bool {
+    /// Returns whether this peer or instance is up.
+    pub(super) fn is_up_id(&self, id: &PeerId) -> bool {
         self.up_peer(id).is_some()
     }
 

@@ -153,7 +153,8 @@ impl Session {
         // Not all of it is stored before the last difference is.
         self.set_position(position.saturating_sub(1));
         let downs = heard.outbox().window().map(Window::take_downs).unwrap_or_default();
-        let downs = not_stored(downs, &recent, self.began.unwrap_or(now));
+        let is_up = |down: &HeardDown| heard.peers.is_up_id(&down.peer);
+        let downs = not_stored(downs, &recent, self.began.unwrap_or(now), is_up);
         let mut result = Ok(());
         for down in &downs {
             self.repeat_down(down, &mut result, now);
