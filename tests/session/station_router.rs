@@ -204,9 +204,15 @@ impl Router {
         !self.down.contains(&feed.peer_key())
     }
 
-    /// Whether a peer is down.
-    pub fn has_down(&self) -> bool {
-        !self.down.is_empty()
+    /// The peers that are down, each with its address and the name of its unicast table.
+    pub fn down_peers(&self) -> Vec<String> {
+        let down = self.feeds.iter().filter(|feed| !self.is_up(feed));
+        let name = |feed: &Feed| {
+            let table =
+                if feed.peer.rd == 0 { "UNKNOWN".to_owned() } else { format!("rd:0:65000:{}", feed.peer.rd & 0xff) };
+            format!("{} {table}", feed.peer.address.unwrap())
+        };
+        down.map(name).collect()
     }
 
     fn peer_up(&self, feed: &Feed) -> Vec<u8> {
