@@ -1,15 +1,19 @@
-//! Losses that no other file of the journal can tell, because the disk is full: their room was taken at the start.
+//! Losses that are to be reported and are in no stream, which may be because the disk is full: their room was taken at
+//! the start. Each stays until its row is committed.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
 /// The octets of a loss, padded with spaces.
 const SLOT: usize = 512;
+
+/// A slot without a loss.
+const BLANK: [u8; SLOT] = [b' '; SLOT];
 
 /// The losses that have room.
 const SLOTS: usize = 256;
@@ -28,6 +32,9 @@ pub struct Loss {
     pub what: String,
 }
 
+/// A loss that is to be reported, and its slot, if it has one.
+pub(super) type Unreported = (Loss, Option<usize>);
+
 /// The file of losses: its octets are overwritten in place, which needs no room.
 #[derive(Debug, Default)]
 pub(super) struct Losses {
@@ -37,61 +44,79 @@ pub(super) struct Losses {
 #[derive(Debug, Default)]
 struct Slots {
     file: Option<File>,
-    /// The sessions whose losses are in it, by their numbers.
-    taken: Vec<Option<u64>>,
+    /// True for each slot that has a loss or cannot be used.
+    taken: Vec<bool>,
+}
+
+/// The note of a loss, which stays until its row is committed.
+#[derive(Debug)]
+pub struct LossNote {
+    losses: Arc<Losses>,
+    slot: usize,
+}
+
+impl LossNote {
+    pub(super) fn new(losses: &Arc<Losses>, slot: usize) -> LossNote {
+        LossNote { losses: Arc::clone(losses), slot }
+    }
+
+    /// Removes the note: the row is committed, or the input is not lost.
+    pub fn forget(self) {
+        self.losses.forget(self.slot);
+    }
 }
 
 impl Losses {
-    /// Opens the file, which is made if it is missing; returns what an earlier process noted and did not tell.
+    /// Opens the file, which is made if it is missing; returns what an earlier process noted and did not forget, with the
+    /// slots, which stay taken.
     ///
     /// # Errors
-    /// When the file system fails; a disk that is full is no error: later losses have no room then.
-    pub(super) fn open(path: &Path) -> io::Result<(Losses, Vec<Loss>)> {
+    /// When the file cannot be opened; a disk that is full is no error: later losses have no room then.
+    pub(super) fn open(path: &Path) -> io::Result<(Losses, Vec<Unreported>)> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        let mut found = Vec::new();
-        let mut slot = [0; SLOT];
+        let log = |error: io::Error| log::error!("journal: {}: {error}", path.display());
+        let (mut found, mut taken) = (Vec::new(), Vec::new());
         for number in 0..SLOTS {
-            if file.read_exact_at(&mut slot, offset(number)).is_err() {
-                break;
-            }
-            found.extend(read(&slot));
+            let mut slot = [0; SLOT];
+            let is_taken = match file.read_exact_at(&mut slot, offset(number)) {
+                Ok(()) => read(&slot).map(|loss| found.push((loss, Some(number)))).is_some(),
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => false,
+                // It may have a loss, which the next start may be able to read.
+                Err(error) => {
+                    log(error);
+                    true
+                }
+            };
+            // Without room for it, it has none for a loss.
+            let is_usable = || slot == BLANK || file.write_all_at(&BLANK, offset(number)).map_err(log).is_ok();
+            taken.push(is_taken || !is_usable());
         }
-        let blank = vec![b' '; SLOT * SLOTS];
-        let written = file.write_all_at(&blank, 0).and_then(|()| file.sync_all());
-        let file = match written {
-            Ok(()) => Some(file),
-            Err(error) => {
-                log::error!("journal: {}: {error}", path.display());
-                None
-            }
-        };
-        Ok((Losses { slots: Mutex::new(Slots { file, taken: vec![None; SLOTS] }) }, found))
+        file.sync_all().unwrap_or_else(log);
+        Ok((Losses { slots: Mutex::new(Slots { file: Some(file), taken }) }, found))
     }
 
-    /// Notes the loss of a session.
+    /// Notes a loss; returns its slot.
     ///
     /// # Errors
     /// When there is no room or the file system fails.
-    pub(super) fn note(&self, session: u64, loss: &Loss) -> io::Result<()> {
+    pub(super) fn note(&self, loss: &Loss) -> io::Result<usize> {
         let mut slots = self.lock();
         let full = || io::Error::other("no room for more losses");
-        let free = slots.taken.iter().position(Option::is_none).ok_or_else(full)?;
+        let free = slots.taken.iter().position(|is_taken| !is_taken).ok_or_else(full)?;
         let file = slots.file.as_ref().ok_or_else(full)?;
         file.write_all_at(&write(loss), offset(free))?;
         file.sync_data()?;
-        slots.taken[free] = Some(session);
-        Ok(())
+        slots.taken[free] = true;
+        Ok(free)
     }
 
-    /// Removes the note of a session: it is told.
-    pub(super) fn forget(&self, session: u64) {
+    /// Removes the loss in a slot.
+    fn forget(&self, slot: usize) {
         let mut slots = self.lock();
-        let Slots { file: Some(file), taken } = &mut *slots else { return };
-        for (number, place) in taken.iter_mut().enumerate().filter(|(_, place)| **place == Some(session)) {
-            match file.write_all_at(&[b' '; SLOT], offset(number)) {
-                Ok(()) => *place = None,
-                Err(error) => log::error!("journal: a loss may be told twice: {error}"),
-            }
+        let Some(file) = &slots.file else { return };
+        match file.write_all_at(&BLANK, offset(slot)) {
+            Ok(()) => slots.taken[slot] = false,
+            Err(error) => log::error!("journal: a loss may be reported twice: {error}"),
         }
     }
 
@@ -106,7 +131,7 @@ fn offset(slot: usize) -> u64 {
 }
 
 fn write(loss: &Loss) -> [u8; SLOT] {
-    let mut slot = [b' '; SLOT];
+    let mut slot = BLANK;
     let mut length = TEXT_MAX;
     loop {
         let what: String = loss.what.chars().take(length).collect();

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! <state dir>/journal/lock
-//! <state dir>/journal/losses                        lost input that no other file can tell
+//! <state dir>/journal/losses                        lost input that is in no stream, until it is reported
 //! <state dir>/journal/<session>/<number>.checkpoint  before the segment: the router, its live Peer Ups, tables, ids
 //! <state dir>/journal/<session>/<number>.segment     chunks, each with its checksum
 //! <state dir>/journal/<session>/router, lost, acknowledged   the router, input that was lost, what was stored
@@ -38,11 +38,11 @@ use std::time::Duration;
 pub use checkpoint::Checkpoint;
 pub use feed::{Feed, Feeds, ReaderState};
 pub use feed_reader::{FeedReader, Part};
-pub use losses::Loss;
+pub use losses::{Loss, LossNote};
 pub use record::Chunk;
 pub use stream::{Piece, Stream};
 
-use self::losses::Losses;
+use self::losses::{Losses, Unreported};
 use crate::model::RouterId;
 use crate::quarantine::RejectedFile as BoundedFile;
 
@@ -73,7 +73,7 @@ pub struct Journal {
     /// The number of times that everything was brought to the disk.
     synced: AtomicU64,
     inner: Mutex<Inner>,
-    losses: Losses,
+    losses: Arc<Losses>,
     /// Held while the process lives: two of them in one folder would replay each other's streams.
     _lock: Option<File>,
 }
@@ -86,8 +86,8 @@ struct Inner {
     unsynced_paths: BTreeSet<PathBuf>,
     /// Why the disk did not take what was written last.
     trouble: Option<String>,
-    /// Streams that could not be read at the start, and losses that an earlier process noted.
-    untold: Vec<Loss>,
+    /// Streams that could not be read at the start, and losses that an earlier process noted, with their slots.
+    unreported: Vec<Unreported>,
 }
 
 /// A file with changes that may not be on the disk yet.
@@ -168,7 +168,7 @@ impl Journal {
             is_full: AtomicBool::new(false),
             synced: AtomicU64::new(0),
             inner,
-            losses: Losses::default(),
+            losses: Arc::default(),
             _lock: None,
         })
     }
@@ -183,7 +183,7 @@ impl Journal {
         fs::create_dir_all(folder)?;
         let lock = File::create(folder.join("lock"))?;
         lock.try_lock().map_err(io::Error::from)?;
-        let (losses, untold) = Losses::open(&folder.join("losses"))?;
+        let (losses, unreported) = Losses::open(&folder.join("losses"))?;
         let mut numbers = Vec::new();
         for entry in fs::read_dir(folder)? {
             let name = entry?.file_name();
@@ -201,8 +201,8 @@ impl Journal {
             counters: Counters::default(),
             is_full: AtomicBool::new(false),
             synced: AtomicU64::new(0),
-            inner: Mutex::new(Inner { untold, ..Inner::default() }),
-            losses,
+            inner: Mutex::new(Inner { unreported, ..Inner::default() }),
+            losses: Arc::new(losses),
             _lock: Some(lock),
         });
         let mut left = Vec::new();
@@ -302,24 +302,25 @@ impl Journal {
         self.folder.parent().unwrap_or(Path::new("/dev/null")).join("set-aside")
     }
 
-    /// Takes out what is to be said of streams that could not be read at the start, and of input that an earlier process
-    /// lost.
-    pub(crate) fn take_untold(&self) -> Vec<Loss> {
-        std::mem::take(&mut self.lock().untold)
+    /// Takes out what is to be reported of streams that could not be read at the start, and of input that an earlier
+    /// process lost.
+    pub(crate) fn take_unreported(&self) -> Vec<(Loss, Option<LossNote>)> {
+        let unreported = std::mem::take(&mut self.lock().unreported);
+        let note = |slot| LossNote::new(&self.losses, slot);
+        unreported.into_iter().map(|(loss, slot)| (loss, slot.map(note))).collect()
     }
 
-    /// Notes the loss of a session's input for the next start, where its stream cannot.
-    pub(crate) fn note_lost(&self, session: u64, loss: &Loss) {
-        if !self.is_off()
-            && let Err(error) = self.losses.note(session, loss)
-        {
-            log::error!("journal: {}: {error}", self.folder.display());
+    /// Notes the loss of input for the next start, where the session's stream does not; `None` if that cannot be.
+    pub(crate) fn note_lost(&self, loss: &Loss) -> Option<LossNote> {
+        self.slot_of(loss).map(|slot| LossNote::new(&self.losses, slot))
+    }
+
+    fn slot_of(&self, loss: &Loss) -> Option<usize> {
+        if self.is_off() {
+            return None;
         }
-    }
-
-    /// Forgets the loss of a session's input: it is told.
-    pub(crate) fn forget_lost(&self, session: u64) {
-        self.losses.forget(session);
+        let noted = self.losses.note(loss);
+        noted.inspect_err(|error| log::error!("journal: {}: {error}", self.folder.display())).ok()
     }
 
     /// Returns its contents and counters.
@@ -390,7 +391,9 @@ impl Journal {
         );
         log::error!("journal: stream {number}: {what}");
         self.count_gap();
-        self.lock().untold.push(Loss { router, source: None, what });
+        let loss = Loss { router, source: None, what };
+        let slot = self.slot_of(&loss);
+        self.lock().unreported.push((loss, slot));
         fs::remove_dir_all(folder)
     }
 

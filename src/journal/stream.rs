@@ -261,12 +261,19 @@ impl Stream {
         }
     }
 
-    /// Notes the loss of input, which is not told yet.
+    /// Notes the loss of input, which is not reported yet.
     ///
     /// # Errors
     /// When the file system fails.
     pub(crate) fn note_lost(&self, what: &str) -> io::Result<()> {
         segment::write_whole(&self.folder.join("lost"), what.as_bytes())
+    }
+
+    /// Removes the note of the loss.
+    pub(crate) fn forget_lost(&self) {
+        if let Err(error) = remove_if_there(&self.folder.join("lost")) {
+            log::error!("journal: {}: {error}", self.folder.display());
+        }
     }
 
     /// Notes that nothing in it is needed after a restart, though it is still read.
@@ -279,7 +286,7 @@ impl Stream {
         }
     }
 
-    /// Returns the loss that an earlier process noted and may not have told.
+    /// Returns the loss that an earlier process noted and may not have reported.
     pub(crate) fn lost(&self) -> Option<String> {
         self.text_in("lost")
     }

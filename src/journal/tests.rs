@@ -338,6 +338,11 @@ fn a_damaged_checkpoint_costs_its_segment() {
     assert!(lost >= start, "{lost}");
 }
 
+/// The losses that are to be reported at the start.
+fn reported(journal: &Arc<Journal>) -> Vec<Loss> {
+    journal.take_unreported().into_iter().map(|(loss, _)| loss).collect()
+}
+
 #[test]
 fn a_stream_without_a_checkpoint_is_set_aside() {
     let folder = Folder::new();
@@ -351,16 +356,22 @@ fn a_stream_without_a_checkpoint_is_set_aside() {
     assert_eq!(journal.first_number(), 78);
     let kept = journal.set_aside_dir().join("unknown-1.bmp");
     assert_eq!(fs::read(&kept).unwrap(), [[1; 5], [2; 5], [3; 5]].concat());
-    let said = journal.take_untold();
+    let said = reported(&journal);
     assert!(said.len() == 1 && said[0].what.contains(&*kept.to_string_lossy()), "{said:?}");
     assert_eq!(said[0].router, None);
     assert_eq!(journal.counters().gaps.load(Ordering::Relaxed), 1);
     drop(journal);
-    assert_eq!(folder.open().0.take_untold(), [], "once");
+    let (journal, _) = folder.open();
+    assert_eq!(reported(&journal), said, "its row is not committed");
+    drop(journal);
+    let (journal, _) = folder.open();
+    journal.take_unreported().into_iter().for_each(|(_, note)| note.unwrap().forget());
+    drop(journal);
+    assert_eq!(reported(&folder.open().0), []);
 }
 
 #[test]
-fn a_checkpoint_that_is_gone_is_told_of_its_router() {
+fn a_checkpoint_that_is_gone_is_a_gap_of_its_router() {
     let folder = Folder::new();
     let (journal, _) = folder.open();
     let stream = filled(&journal, 1..=3, 5);
@@ -371,7 +382,7 @@ fn a_checkpoint_that_is_gone_is_told_of_its_router() {
     assert!(left.is_empty());
     let kept = journal.set_aside_dir().join("10.0.0.9-1.bmp");
     assert_eq!(fs::read(&kept).unwrap(), [[1; 5], [2; 5], [3; 5]].concat());
-    let said = journal.take_untold();
+    let said = reported(&journal);
     assert_eq!(said.iter().map(|loss| loss.router.as_deref()).collect::<Vec<_>>(), [Some("10.0.0.9")]);
 }
 
@@ -415,23 +426,30 @@ fn a_stream_that_begins_later_has_no_damage() {
 }
 
 #[test]
-fn losses_are_told_by_the_next_process_once() {
+fn losses_stay_noted_until_they_are_reported() {
     let folder = Folder::new();
     let (journal, _) = folder.open();
     let source = Some("192.0.2.1".to_owned());
     let loss = Loss { router: Some("10.0.0.9".to_owned()), source, what: "all of it".to_owned() };
     let long = Loss { router: None, what: "\"\u{1}é".repeat(400), ..loss.clone() };
-    journal.note_lost(1, &loss);
-    journal.note_lost(2, &Loss { what: "told".to_owned(), ..loss.clone() });
-    journal.forget_lost(2);
-    journal.note_lost(3, &long);
+    journal.note_lost(&loss).unwrap();
+    journal.note_lost(&Loss { what: "reported".to_owned(), ..loss.clone() }).unwrap().forget();
+    journal.note_lost(&long).unwrap();
     drop(journal);
+    for _ in 0..2 {
+        // The process is killed before a row is committed.
+        let said = reported(&folder.open().0);
+        assert_eq!(said[0], loss);
+        assert!(said.len() == 2 && !said[1].what.is_empty() && long.what.starts_with(&said[1].what), "{said:?}");
+    }
     let (journal, _) = folder.open();
-    let said = journal.take_untold();
-    assert_eq!(said[..1], [loss]);
-    assert!(said.len() == 2 && !said[1].what.is_empty() && long.what.starts_with(&said[1].what), "{said:?}");
+    let (_, note) = journal.take_unreported().remove(0);
+    note.unwrap().forget();
+    let later = Loss { what: "later".to_owned(), ..loss };
+    journal.note_lost(&later).unwrap();
     drop(journal);
-    assert_eq!(folder.open().0.take_untold(), []);
+    let said = reported(&folder.open().0);
+    assert!(said.len() == 2 && said[0] == later && long.what.starts_with(&said[1].what), "{said:?}");
 }
 
 #[test]

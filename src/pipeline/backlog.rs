@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use super::batch::GATHERED_BYTES_MAX;
-use super::op::{RouteChange, StateBatch, StateItem, StateOp};
+use super::op::{Gap, RouteChange, StateBatch, StateItem, StateOp};
 use crate::model::RouterId;
 
 /// The number of stale routes in one slice of a purge: a fraction of a second.
@@ -109,7 +109,7 @@ fn router_of(item: &StateItem) -> Option<&RouterId> {
     match item {
         StateItem::Claim(claim) => Some(&claim.record.router),
         StateItem::Batch(batch) => Some(&batch.owner.router),
-        StateItem::Note(router, _) => router.as_ref(),
+        StateItem::Note(router, _) | StateItem::Gap(Gap { router, .. }) => router.as_ref(),
     }
 }
 
@@ -117,7 +117,7 @@ fn router_of(item: &StateItem) -> Option<&RouterId> {
 fn bytes_of(item: &StateItem) -> usize {
     let ops = match item {
         StateItem::Batch(batch) => batch.ops.as_slice(),
-        StateItem::Claim(_) | StateItem::Note(..) => &[],
+        StateItem::Claim(_) | StateItem::Note(..) | StateItem::Gap(_) => &[],
     };
     size_of::<StateItem>() + ops.iter().map(|op| size_of::<StateOp>() + content(op)).sum::<usize>()
 }

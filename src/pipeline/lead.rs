@@ -96,7 +96,7 @@ impl Hurry {
 pub(super) fn has_history(item: &StateItem) -> bool {
     match item {
         StateItem::Batch(batch) => batch.owner.progress.events.has_stored(batch.history) || batch.owner.is_lost(),
-        StateItem::Claim(_) | StateItem::Note(..) => true,
+        StateItem::Claim(_) | StateItem::Note(..) | StateItem::Gap(_) => true,
     }
 }
 

@@ -56,8 +56,8 @@ pub(crate) use health::Health;
 use lead::{Hurry, event_writer_name};
 pub use notices::Notices;
 pub use op::{
-    Claim, ClaimRight, Claimed, Denial, Doubts, EventBatch, Existing, Ownership, PeersOf, Refusal, RouteChange,
-    RouteEvent, StateBatch, StateItem, StateOp, WithdrawReason,
+    Claim, ClaimRight, Claimed, Denial, Doubts, EventBatch, Existing, Gap, Ownership, PeersOf, Refusal, RouteChange,
+    RouteEvent, StateBatch, StateItem, StateOp, WhenStored, WithdrawReason,
 };
 pub use options::PipelineOptions;
 use refused_rows::Writer;

@@ -1,6 +1,7 @@
 //! The messages from sessions to the writers.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -130,8 +131,42 @@ pub enum StateItem {
     Claim(Claim),
     /// Changes of one session, in order.
     Batch(StateBatch),
-    /// A row of `session_events` that belongs to no session that may write its router: refused connections, gaps.
+    /// A row of `session_events` that belongs to no session that may write its router, such as a refused connection.
     Note(Option<RouterId>, SessionEvent),
+    /// Input of no session that may write its router is lost.
+    Gap(Gap),
+}
+
+/// A row of `session_events` about lost input.
+#[derive(Debug)]
+pub struct Gap {
+    /// The router, if it is known.
+    pub router: Option<RouterId>,
+    /// The row.
+    pub row: SessionEvent,
+    /// Called once the row is committed, or refused and kept; not if it is given up.
+    pub stored: Option<WhenStored>,
+}
+
+/// A call that is due when a row is stored.
+pub struct WhenStored(Box<dyn FnOnce() + Send>);
+
+impl WhenStored {
+    /// Returns this call.
+    pub fn new(call: impl FnOnce() + Send + 'static) -> WhenStored {
+        WhenStored(Box::new(call))
+    }
+
+    /// Calls it: the row is stored.
+    pub(crate) fn call(self) {
+        (self.0)();
+    }
+}
+
+impl fmt::Debug for WhenStored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WhenStored")
+    }
 }
 
 /// A session's first message to its state writer.

@@ -25,14 +25,14 @@ use super::ends::{Ends, Start};
 use super::health::Health;
 use super::late;
 use super::lead::{self, Hurry, Lead};
-use super::op::{Claim, ClaimRight, Claimed, Denial, Ownership, StateBatch, StateItem, StateOp};
+use super::op::{Claim, ClaimRight, Claimed, Denial, Gap, Ownership, StateBatch, StateItem, StateOp, WhenStored};
 use super::positions::positions_of;
 use super::refused_rows::Writer;
 use super::removals::{self, Removal, RemovalOver};
 use super::told::Down;
 use super::work_sharing::{HelperPool, WorkOffer};
 use crate::metrics::RouterMeter;
-use crate::model::{RouterId, SessionEventKind, new_uuid};
+use crate::model::{RouterId, new_uuid};
 use crate::store::journal_positions::PositionOf;
 use crate::store::owner::{self, Claimant, RouterClaim};
 
@@ -221,12 +221,25 @@ impl StateWriter {
         match item {
             StateItem::Claim(claim) => self.claim(&claim),
             StateItem::Batch(batch) => self.take_batch(batch),
-            StateItem::Note(Some(router), gap) if gap.kind == SessionEventKind::Gap => {
+            StateItem::Note(router, event) => self.batch.push_event(router, event),
+            StateItem::Gap(gap) => self.report(gap),
+        }
+    }
+
+    fn report(&mut self, Gap { router, row, stored }: Gap) {
+        match router {
+            Some(router) => {
                 self.flush();
                 // What the database refuses is logged; what is given up is counted.
-                let _ = late::tell_gap(&mut self.writer, &router, &gap);
+                let _ = late::tell_gap(&mut self.writer, &router, &row);
             }
-            StateItem::Note(router, event) => self.batch.push_event(router, event),
+            None => {
+                self.batch.push_event(None, row);
+                self.flush();
+            }
+        }
+        if self.writer.given_up() == 0 {
+            stored.into_iter().for_each(WhenStored::call);
         }
     }
 

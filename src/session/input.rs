@@ -19,7 +19,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::end::{Cause, SessionEnd};
-use crate::journal::{Checkpoint, Chunk, Feed, Journal, JournalError, Piece, Stream};
+use crate::journal::{Checkpoint, Chunk, Feed, Journal, JournalError, LossNote, Piece, Stream};
 use crate::model::{RouterId, Timestamp, new_uuid};
 use crate::pipeline::Ownership;
 use crate::wire::bmp;
@@ -105,6 +105,8 @@ struct Inner {
     standby: Option<StandbyInput>,
     /// The lost part of the input, if any.
     lost: Option<String>,
+    /// The note of it, if the stream does not have it.
+    loss_note: Option<LossNote>,
     /// Why nothing more comes, once everything is taken.
     end: Option<SessionEnd>,
     fate: Fate,
@@ -369,7 +371,7 @@ impl Input {
         self.feed.iter().for_each(|feed| if fate == Fate::Dropped { feed.cut() } else { feed.end() });
         match (fate, self.owner.get()) {
             (Fate::Complete, Some(owner)) => owner.progress.set_processed(inner.read),
-            (Fate::Dropped, _) => inner.forget_all(self),
+            (Fate::Dropped, _) => inner.forget_all(),
             (Fate::Open | Fate::Left | Fate::Complete, _) => {}
         }
         self.forget_stored(&mut inner);
@@ -382,11 +384,12 @@ impl Input {
         let mut inner = self.lock();
         self.forget_stored(&mut inner);
         if inner.fate == Fate::Dropped || self.router.get().is_none() {
-            inner.forget_all(self);
+            inner.forget_all();
             return Ok(false);
         }
         let stored = self.stored().unwrap_or(0);
         if inner.stream.is_some() && stored >= inner.read && !keeps_all {
+            inner.forget_loss();
             inner.drop_stream();
         }
         let is_lost = inner.journaled < inner.read && stored < inner.read;
@@ -465,6 +468,7 @@ impl Inner {
             is_replay: false,
             standby: None,
             lost: None,
+            loss_note: None,
             end: None,
             fate: Fate::Open,
         }
@@ -517,10 +521,7 @@ impl Inner {
         }
     }
 
-    fn forget_all(&mut self, input: &Input) {
-        if self.lost.is_some() {
-            input.journal.forget_lost(input.number);
-        }
+    fn forget_all(&mut self) {
         self.waiting.clear();
         self.kept.clear();
         self.bytes = 0;

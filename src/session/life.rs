@@ -63,7 +63,7 @@ impl Session {
             info!("{subject}: in this session: {summary}");
         }
         if let Some(lost) = self.lost.take() {
-            self.tell_gap(&lost);
+            self.report_loss(&lost, end);
         }
         // A load balancer checks every few seconds whether the port is open.
         if end.is_by_connection() && self.host.connection.is_without_a_byte() {

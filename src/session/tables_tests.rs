@@ -106,7 +106,7 @@ impl Bench {
         drop(self.tables);
         let ops = self.state.iter().flat_map(|item| match item {
             StateItem::Batch(batch) => batch.ops,
-            StateItem::Claim(_) | StateItem::Note(..) => vec![],
+            StateItem::Claim(_) | StateItem::Note(..) | StateItem::Gap(_) => vec![],
         });
         let events = self.history.iter().flat_map(|batch| batch.events);
         (

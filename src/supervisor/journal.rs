@@ -14,9 +14,9 @@ use log::{error, warn};
 
 use super::begin::{self, StartError};
 use crate::config::Settings;
-use crate::journal::{Checkpoint, Journal, Loss, Unfinished};
+use crate::journal::{Checkpoint, Journal, Loss, LossNote, Unfinished};
 use crate::model::{RouterId, SessionEventKind};
-use crate::pipeline::{PipelineEnd, StateItem, StoredPositions};
+use crate::pipeline::{Gap, PipelineEnd, StateItem, StoredPositions, WhenStored};
 use crate::session::inputs::Parked;
 use crate::session::peer_records::router_note;
 use crate::session::{Shared, run};
@@ -101,8 +101,8 @@ pub(super) fn router_of((_, checkpoint): &Unfinished) -> (Option<RouterId>, IpAd
 pub(super) fn spawn_replay(shared: &Arc<Shared>, left: Vec<Unfinished>) -> JoinHandle<()> {
     let shared = Arc::clone(shared);
     begin::spawn("replay", move || {
-        for loss in shared.journal.take_untold() {
-            tell_gap(&shared, &loss);
+        for (loss, note) in shared.journal.take_unreported() {
+            report_gap(&shared, &loss, note);
         }
         let groups = by_router(left);
         let threads = groups.len().min(REPLAYS_AT_ONCE);
@@ -147,16 +147,20 @@ fn replay(shared: &Arc<Shared>, left: Unfinished) {
     shared.registry.replay_is_over(router.as_ref(), source);
 }
 
-fn tell_gap(shared: &Shared, loss: &Loss) {
-    let mut note = router_note(SessionEventKind::Gap, Some(&loss.what), None);
-    note.peer_address = loss.source.as_ref().and_then(|source| source.parse().ok());
+fn report_gap(shared: &Shared, loss: &Loss, note: Option<LossNote>) {
+    let mut row = router_note(SessionEventKind::Gap, Some(&loss.what), None);
+    row.peer_address = loss.source.as_ref().and_then(|source| source.parse().ok());
     let router = loss.router.as_deref().map(RouterId::new);
     let state = match &router {
         Some(router) => shared.pipeline.state(router),
         None => shared.pipeline.any_state(),
     };
     // If the writers are gone, their end is reported elsewhere.
-    let _ = state.send(StateItem::Note(router.clone(), note));
+    let _ = state.send(StateItem::Gap(Gap {
+        router: router.clone(),
+        row,
+        stored: note.map(|note| WhenStored::new(|| note.forget())),
+    }));
 }
 
 /// Logs input that was read and is not in the database.

@@ -338,3 +338,34 @@ fn a_replay_for_a_router_of_another_collector_is_told() {
     eventually_equal(0, || streams(&scene));
     assert!(ingester.stop().success());
 }
+
+#[test]
+fn a_noted_loss_is_one_row_though_killed_before() {
+    let scene = Scene::new();
+    // What a collector leaves that is killed on a full disk.
+    let noted = [
+        r#"{"router":"10.255.0.1","source":"127.0.0.1","what":"input lost: one"}"#,
+        r#"{"router":null,"source":"127.0.0.1","what":"input lost: two"}"#,
+    ];
+    let file = scene.state_dir.join("journal/losses");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, noted.map(|loss| format!("{loss:<512}")).concat()).unwrap();
+    scene.cut(true);
+    let settings = [("STATE_DIR", scene.state_dir.to_str().unwrap())];
+    for _ in 0..2 {
+        let mut ingester = Ingester::spawn(&scene.db.url_at("127.0.0.1", scene.proxy.port), &settings);
+        ingester.logged("; retrying");
+        ingester.kill();
+    }
+    scene.cut(false);
+    let want = ["10.255.0.1|input lost: one", "-|input lost: two"];
+    let ingester = scene.start(&[]);
+    eventually_equal(want.map(str::to_owned).to_vec(), || scene.gaps());
+    // The notes are gone with the rows.
+    let is_noted = || String::from_utf8(std::fs::read(&file).unwrap()).unwrap().contains("lost");
+    eventually("the notes to be removed", || (!is_noted()).then_some(()));
+    ingester.kill();
+    let ingester = scene.start(&[]);
+    assert!(ingester.stop().success());
+    assert_eq!(scene.gaps(), want);
+}

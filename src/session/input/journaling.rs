@@ -88,9 +88,10 @@ impl Input {
         }
         let is_half_full = self.journal.is_half_full();
         if inner.fate == Fate::Complete && stored >= inner.read {
+            inner.forget_loss();
             match (&self.feed, &inner.stream) {
                 (Some(feed), Some(stream)) if !is_half_full && !feed.is_read() => stream.note_over(),
-                _ => inner.forget_all(self),
+                _ => inner.forget_all(),
             }
             return;
         }

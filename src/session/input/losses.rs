@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::super::end::{Cause, GapAfter};
 use super::{Inner, Input, Next, SessionEnd};
-use crate::journal::{JournalError, Loss, Stream};
+use crate::journal::{JournalError, Loss, LossNote, Stream};
 use crate::quarantine::RejectedFile;
 
 /// The maximum of unreadable input that is kept, bytes: the limit of a file of it.
@@ -41,6 +41,27 @@ impl Input {
             inner.note_loss(self, &format!("input lost: {what}: {end}{kept}"));
         }
         inner.lost.clone()
+    }
+
+    /// Takes the note of the loss, for the one who reports it without the input: the stream does not keep it any more.
+    pub(crate) fn take_loss_note(&self) -> Option<LossNote> {
+        let mut inner = self.lock();
+        if inner.loss_note.is_none()
+            && let Some(lost) = &inner.lost
+        {
+            let note = self.note_lost(lost);
+            if note.is_some() {
+                inner.stream.iter().for_each(Stream::forget_lost);
+            }
+            inner.loss_note = note;
+        }
+        inner.loss_note.take()
+    }
+
+    fn note_lost(&self, what: &str) -> Option<LossNote> {
+        let router = self.router.get().map(|router| router.as_str().to_owned());
+        let source = Some(self.source_address.to_string());
+        self.journal.note_lost(&Loss { router, source, what: what.to_owned() })
     }
 
     /// Returns whether any of it is lost.
@@ -143,9 +164,12 @@ impl Inner {
         if self.stream.as_ref().is_some_and(|stream| stream.note_lost(what).is_ok()) {
             return;
         }
-        let router = input.router.get().map(|router| router.as_str().to_owned());
-        let source = Some(input.source_address.to_string());
-        input.journal.note_lost(input.number, &Loss { router, source, what: what.to_owned() });
+        self.loss_note = input.note_lost(what);
+    }
+
+    /// Removes the note of the loss: it is reported, or nothing is lost.
+    pub(super) fn forget_loss(&mut self) {
+        self.loss_note.take().into_iter().for_each(LossNote::forget);
     }
 }
 
@@ -155,5 +179,50 @@ fn keep(file: &mut RejectedFile, bytes: &[u8]) -> String {
         Ok(true) => format!("; kept in {}", file.path().display()),
         Ok(false) => format!("; no room for them in {}", file.path().display()),
         Err(error) => format!("; not kept: {}: {error}", file.path().display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::journal::Journal;
+    use crate::model::{RouterId, Timestamp};
+
+    #[test]
+    fn a_loss_outlives_its_input_until_it_is_reported() {
+        let folder = std::env::temp_dir().join(format!("rib-ingester-losses-{}", std::process::id()));
+        let open = || Journal::open(&folder.join("journal"), Some(1 << 30)).unwrap().0;
+        let unreported = |journal: Arc<Journal>| {
+            let all = journal.take_unreported().into_iter();
+            all.map(|(loss, _)| (loss.router.unwrap_or_default(), loss.what)).collect::<Vec<_>>()
+        };
+        let (journal, source) = (open(), IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let [on_the_disk, not_there, unnamed] = [1, 2, 3].map(|number| Input::new(number, source, &journal));
+        on_the_disk.identify(&RouterId::new("10.0.0.1"));
+        assert!(on_the_disk.append(Timestamp::from_unix_micros(7), [1; 5].into()));
+        not_there.identify(&RouterId::new("10.0.0.2"));
+        let all = [&on_the_disk, &not_there, &unnamed];
+        for (input, what) in all.into_iter().zip(["one", "two", "three"]) {
+            input.lock().note_loss(input, what);
+        }
+        let notes: Vec<_> = all.iter().map(|input| input.take_loss_note().unwrap()).collect();
+        on_the_disk.discard();
+        not_there.discard();
+        assert!(!unnamed.park(false).unwrap());
+        drop((on_the_disk, not_there, unnamed));
+        // As the death of the process does.
+        let file = folder.join("journal/losses");
+        let left = fs::read(&file).unwrap();
+        notes.into_iter().for_each(LossNote::forget);
+        drop(journal);
+        assert_eq!(unreported(open()), []);
+        fs::write(&file, left).unwrap();
+        let want = [("10.0.0.2", "two"), ("", "three"), ("10.0.0.1", "one")];
+        assert_eq!(unreported(open()), want.map(|(router, what)| (router.to_owned(), what.to_owned())));
+        fs::remove_dir_all(&folder).unwrap();
     }
 }

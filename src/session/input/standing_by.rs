@@ -26,7 +26,8 @@ impl Input {
             inner.stream.iter().for_each(|stream| stream.note_over());
             inner.forget_applied();
         } else {
-            inner.forget_all(self);
+            inner.forget_loss();
+            inner.forget_all();
             inner.marks.clear();
             let read = inner.read;
             (inner.begin, inner.taken, inner.journaled) = (read, read, read);

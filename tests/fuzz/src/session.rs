@@ -221,6 +221,7 @@ impl Database {
             match item {
                 StateItem::Note(_, event) if event == mark() => break,
                 StateItem::Note(_, event) => check_session_event(&event),
+                StateItem::Gap(gap) => check_session_event(&gap.row),
                 StateItem::Claim(claim) => check_record(&claim.record),
                 StateItem::Batch(batch) => {
                     if batch.ops.iter().any(|op| matches!(op, StateOp::TablesDown { event: Some(_), .. })) {
@@ -321,7 +322,7 @@ fn answer(item: &StateItem, held: &mut BTreeMap<Table, Routes>) {
             }));
         }
         StateItem::Batch(batch) => batch.ops.iter().for_each(|op| answer_op(op, held)),
-        StateItem::Note(..) => {}
+        StateItem::Note(..) | StateItem::Gap(_) => {}
     }
 }
 
