@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::end::{Cause, SessionEnd};
 use super::{Fate, Inner, Input, KEPT_MAX, KEPT_STORED, STORED_MARK_EVERY, memory_of};
-use crate::journal::{Checkpoint, Chunk, Stream};
+use crate::journal::{Checkpoint, Chunk, JournalError, Stream};
 
 /// The time that the database has to take input that the journal refuses.
 const REFUSED_MAX: Duration = Duration::from_secs(5);
@@ -26,7 +26,9 @@ impl Input {
         if self.journal.is_off() {
             return;
         }
-        if inner.journaled < chunk.start {
+        // A stream that begins later could not be created when the session took its router over.
+        let follows = inner.journaled == chunk.start && (inner.stream.is_some() || chunk.start == 0);
+        if !follows {
             // What is not in the journal cannot be relayed.
             self.feed.iter().for_each(|feed| feed.lose());
             if self.stored().is_none_or(|stored| stored < chunk.start) {
@@ -43,10 +45,10 @@ impl Input {
             none => {
                 let created = match chunk.start {
                     0 => Stream::create(&self.journal, self.number, &beginning()),
-                    // What is before it is stored.
-                    octet => Stream::create_at(&self.journal, self.number, &self.session, octet),
+                    octet => Stream::create_at(&self.journal, self.number, &self.session, octet)
+                        .and_then(|stream| self.begin_at(stream, octet)),
                 };
-                created.and_then(|stream| none.insert(stream).append(chunk))
+                created.and_then(|stream| filled(stream, [chunk])).map(|stream| *none = Some(stream))
             }
         };
         match written {
@@ -57,6 +59,19 @@ impl Input {
                 }
             }
             Err(error) => self.journal.note_error(&error),
+        }
+    }
+
+    /// Notes in a stream that begins after the session's first octet what precedes it: that is stored, or is on its way to
+    /// the writers. A process that finds less stored says that there is a gap.
+    pub(super) fn begin_at(&self, stream: Stream, octet: u64) -> Result<Stream, JournalError> {
+        self.router.get().iter().for_each(|router| stream.note_router(router));
+        match stream.note_acknowledged([octet; 2]) {
+            Ok(()) => Ok(stream),
+            Err(error) => {
+                stream.remove();
+                Err(error.into())
+            }
         }
     }
 
@@ -122,6 +137,20 @@ impl Input {
             feed.begin_middle(self.lock().taken, peer_ups());
         }
         feed.take_wanted_dump()
+    }
+}
+
+/// Returns a new stream with these chunks; without all of them it is removed, so that it can be created again.
+pub(super) fn filled<'a>(
+    mut stream: Stream,
+    chunks: impl IntoIterator<Item = &'a Chunk>,
+) -> Result<Stream, JournalError> {
+    match chunks.into_iter().try_for_each(|chunk| stream.append(chunk)) {
+        Ok(()) => Ok(stream),
+        Err(error) => {
+            stream.remove();
+            Err(error)
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::journaling::filled;
 use super::{Inner, Input, InputProgress, StandbyInput};
 use crate::journal::{Checkpoint, Stream};
 use crate::model::Timestamp;
@@ -74,13 +75,9 @@ impl Input {
         let octet = inner.taken;
         let checkpoint = Checkpoint { octet, ..checkpoint };
         let waiting: Vec<_> = inner.waiting.iter().map(Arc::clone).collect();
-        let begun = Stream::create(&self.journal, self.number, &checkpoint).and_then(|mut stream| {
-            self.router.get().iter().for_each(|router| stream.note_router(router));
-            // A process that finds less stored says that there is a gap.
-            stream.note_acknowledged([octet; 2])?;
-            waiting.iter().try_for_each(|chunk| stream.append(chunk))?;
-            Ok(stream)
-        });
+        let begun = Stream::create(&self.journal, self.number, &checkpoint)
+            .and_then(|stream| self.begin_at(stream, octet))
+            .and_then(|stream| filled(stream, waiting.iter().map(|chunk| &**chunk)));
         match begun {
             Ok(stream) => {
                 // They wait in memory, too.
@@ -123,5 +120,48 @@ impl Inner {
             self.drop_stream();
             (self.is_behind, self.journaled, self.refused_since) = (false, self.read, None);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::Next;
+    use super::*;
+    use crate::journal::Journal;
+    use crate::model::RouterId;
+    use crate::pipeline::Ownership;
+
+    #[test]
+    fn a_stream_begins_later_where_all_before_is_stored() {
+        let folder = std::env::temp_dir().join(format!("rib-ingester-take-over-{}", std::process::id()));
+        let (journal, _) = Journal::open(&folder, Some(1 << 30)).unwrap();
+        let input = Input::new(1, "192.0.2.1".parse().unwrap(), &journal);
+        let at = Timestamp::from_unix_micros(7);
+        let router = RouterId::new("10.0.0.1");
+        let append = || assert!(input.append(at, [1; 5].into()));
+        input.identify(&router);
+        input.stand_by(true);
+        append();
+        assert!(matches!(input.next(Duration::ZERO), Next::Chunk(..)));
+        // Its stream cannot be created.
+        let stream = folder.join(format!("{:020}", 1));
+        fs::write(&stream, "").unwrap();
+        let owner = Arc::new(Ownership::new(router.clone(), 1, Arc::default()));
+        input.settle(&owner);
+        input.take_over(Checkpoint::of_beginning(input.session(), input.source_address(), at));
+        fs::remove_file(&stream).unwrap();
+        append();
+        assert!(!stream.exists(), "what is before it is not stored");
+        owner.progress.set_processed(10);
+        append();
+        let due = input.due_before(10).unwrap();
+        input.store_checkpoint(&due, Checkpoint::of_beginning(input.session(), input.source_address(), at));
+        drop((input, journal));
+        let (_journal, mut left) = Journal::open(&folder, Some(1 << 30)).unwrap();
+        let (stream, found) = left.remove(0);
+        assert_eq!((stream.acknowledged(), found.octet, found.router), ([10; 2], 10, Some(router)));
+        fs::remove_dir_all(&folder).unwrap();
     }
 }
