@@ -104,7 +104,10 @@ impl Losses {
         let full = || io::Error::other("no room for more losses");
         let free = slots.taken.iter().position(|is_taken| !is_taken).ok_or_else(full)?;
         let file = slots.file.as_ref().ok_or_else(full)?;
-        file.write_all_at(&write(loss), offset(free))?;
+        // A cut identifier would be another router's: the source address says whose the loss is.
+        let text = write(loss).or_else(|| write(&Loss { router: None, ..loss.clone() }));
+        let text = text.ok_or_else(|| io::Error::other("the loss is too long for its slot"))?;
+        file.write_all_at(&text, offset(free))?;
         file.sync_data()?;
         slots.taken[free] = true;
         Ok(free)
@@ -130,7 +133,8 @@ fn offset(slot: usize) -> u64 {
     u64::try_from(slot * SLOT).expect("a small number")
 }
 
-fn write(loss: &Loss) -> [u8; SLOT] {
+/// Returns the slot of a loss, whose text is cut to what fits; `None`: the identifier of its router is too long.
+fn write(loss: &Loss) -> Option<[u8; SLOT]> {
     let mut slot = BLANK;
     let mut length = TEXT_MAX;
     loop {
@@ -138,11 +142,10 @@ fn write(loss: &Loss) -> [u8; SLOT] {
         let text = json!({ "router": loss.router, "source": loss.source, "what": what }).to_string();
         if let Some(room) = slot.get_mut(..text.len()) {
             room.copy_from_slice(text.as_bytes());
-            return slot;
+            return Some(slot);
         }
         if length == 0 {
-            // An identifier that is this long has no room.
-            return slot;
+            return None;
         }
         length /= 2;
     }

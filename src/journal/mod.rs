@@ -320,7 +320,8 @@ impl Journal {
             return None;
         }
         let noted = self.losses.note(loss);
-        noted.inspect_err(|error| log::error!("journal: {}: {error}", self.folder.display())).ok()
+        let fail = |error: &io::Error| log::error!("journal: {loss:?} is not kept for the next start: {error}");
+        noted.inspect_err(fail).ok()
     }
 
     /// Returns its contents and counters.
