@@ -453,6 +453,12 @@ impl Stream {
     pub fn remove(self) {
         // A process that is killed meanwhile leaves something that counts as empty.
         self.note_over();
+        // A full disk may refuse that. What is left then begins with a checkpoint, up to the last segment: no part of it
+        // counts as damaged.
+        for segment in self.segments.iter().rev() {
+            // What stays is removed, and reported, with the folder.
+            let _ = fs::remove_file(self.segment_path(segment.number));
+        }
         if let Err(error) = fs::remove_dir_all(&self.folder) {
             log::error!("journal: {} cannot be removed: {error}", self.folder.display());
         }
