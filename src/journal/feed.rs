@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::record::Chunk;
+use super::record::{Chunk, Magic};
 use super::segment;
 use crate::model::RouterId;
 
@@ -48,6 +48,8 @@ pub struct Feed {
 struct Inner {
     /// The numbers of the segments that are there, and their first octets, in order.
     segments: VecDeque<(u64, u64)>,
+    /// The first octets of them.
+    magic: Magic,
     /// The octets that were appended.
     end: u64,
     router: Option<RouterId>,
@@ -81,8 +83,8 @@ enum Position {
 
 /// The place in the journal where a reader goes on.
 pub(super) enum Place {
-    /// In the segment of this number, at this path.
-    Segment(u64, PathBuf),
+    /// In the segment of this number, at this path, with these first octets.
+    Segment(u64, PathBuf, Magic),
     /// Nothing more was appended yet.
     Nothing,
     /// All of the session was read.
@@ -117,6 +119,7 @@ impl Feeds {
         }
         let inner = Inner {
             segments: VecDeque::new(),
+            magic: Magic::default(),
             end: 0,
             router: None,
             is_claimed: false,
@@ -162,9 +165,10 @@ impl Feeds {
 
 /// The side of the session.
 impl Feed {
-    /// A chunk was appended to this segment.
-    pub(crate) fn appended(&self, segment: u64, chunk: &Chunk) {
+    /// A chunk was appended to this segment, which has these first octets.
+    pub(crate) fn appended(&self, (segment, magic): (u64, Magic), chunk: &Chunk) {
         let mut inner = self.lock();
+        inner.magic = magic;
         if inner.segments.back().is_none_or(|(number, _)| *number < segment) {
             inner.segments.push_back((segment, chunk.start));
         }
@@ -310,7 +314,7 @@ impl Feed {
         }
         let before = inner.segments.iter().rev().find(|(_, start)| *start <= octet);
         let number = before.map(|(number, _)| *number).ok_or_else(gone)?;
-        Ok(Place::Segment(number, segment::path(&self.folder, number)))
+        Ok(Place::Segment(number, segment::path(&self.folder, number), inner.magic))
     }
 
     /// Returns the octets that were appended.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::feed::{Feed, Place, gone};
 use super::record::{self, Chunk};
-use super::segment::read_record;
+use super::segment::{is_of, read_record};
 
 /// The next part of a feed.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,15 +53,19 @@ impl FeedReader {
     /// # Errors
     /// The input is not, or no longer, in the journal, or cannot be read.
     pub fn next_part(&mut self) -> io::Result<Part> {
-        let (number, path) = match self.feed.go_on(self.reader, self.octet)? {
-            Place::Segment(number, path) => (number, path),
+        let (number, path, magic) = match self.feed.go_on(self.reader, self.octet)? {
+            Place::Segment(number, path, magic) => (number, path, magic),
             Place::Nothing => return Ok(Part::Nothing),
             Place::End => return Ok(Part::End),
             Place::Cut => return Ok(Part::Cut),
         };
         if self.opened.as_ref().is_none_or(|(opened, ..)| *opened != number) {
             let begin = u64::try_from(record::MAGIC.len()).expect("a length fits 64 bits");
-            self.opened = Some((number, File::open(path)?, begin));
+            let file = File::open(path)?;
+            if !is_of(&file, magic)? {
+                return Err(gone());
+            }
+            self.opened = Some((number, file, begin));
         }
         let (_, file, offset) = self.opened.as_mut().expect("opened above if it was not");
         loop {

@@ -39,11 +39,10 @@ impl Scene {
         let chunk = Chunk { start: self.octets, received_at, bytes: vec![octet; SIZE].into() };
         self.stream.append(&chunk).unwrap();
         self.octets = chunk.end();
-        let (_, last) = self.stream.ends();
         if let Some(segment) = self.stream.lacks_checkpoint(chunk.start) {
             self.stream.store_checkpoint(segment, &Scene::checkpoint(chunk.start)).unwrap();
         }
-        self.feed.appended(last, &chunk);
+        self.feed.appended(self.stream.last_segment(), &chunk);
     }
 
     /// Removes what is stored up to this octet and not wanted.

@@ -378,9 +378,13 @@ impl Journal {
         let name = format!("{name}-{number}");
         let mut file = BoundedFile::new(&self.set_aside_dir(), &name, "bmp");
         let (mut kept, mut all) = (0, 0);
-        let mut is_full = false;
+        let (mut is_full, mut session) = (false, None);
         for number in segment::numbers(folder)? {
-            segment::each_chunk(&segment::path(folder, number), |chunk| {
+            let path = segment::path(folder, number);
+            // Nothing else is left that says which session it is.
+            let Some(magic) = session.or(segment::magic(&File::open(&path)?)?) else { continue };
+            session = Some(magic);
+            segment::each_chunk(&path, magic, |chunk| {
                 all += chunk.bytes.len();
                 is_full = is_full || !file.append(&chunk.bytes).unwrap_or(false);
                 kept += if is_full { 0 } else { chunk.bytes.len() };

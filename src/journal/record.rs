@@ -19,8 +19,11 @@ pub struct Chunk {
 /// The first octets of a segment, as versions before wrote them.
 pub(super) const MAGIC: &[u8; 8] = b"ribjrn1\n";
 
+/// The first octets of a segment.
+pub(super) type Magic = [u8; MAGIC.len()];
+
 /// Returns the first octets of this session's segments: one of another session is not taken for its input.
-pub(super) fn magic_of(session: &str) -> [u8; MAGIC.len()] {
+pub(super) fn magic_of(session: &str) -> Magic {
     let mut magic = xxh3_64(session.as_bytes()).to_be_bytes();
     magic[..3].copy_from_slice(b"rj2");
     magic

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::record::{self, Chunk};
+use super::record::{self, Chunk, Magic};
 
 /// Returns the path of a segment in a stream's folder.
 pub(super) fn path(folder: &Path, number: u64) -> PathBuf {
@@ -30,9 +30,27 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(draft, path)
 }
 
-/// Gives every chunk of a segment to `each`, in order. What is damaged is passed over.
-pub(super) fn each_chunk(path: &Path, mut each: impl FnMut(&Chunk)) -> io::Result<()> {
+/// Returns the first octets of a segment; `None` if it has fewer.
+pub(super) fn magic(file: &File) -> io::Result<Option<Magic>> {
+    let mut magic = Magic::default();
+    match file.read_exact_at(&mut magic, 0) {
+        Ok(()) => Ok(Some(magic)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns whether a segment is of the session with these first octets. Those of versions before have no trace of it.
+pub(super) fn is_of(file: &File, session: Magic) -> io::Result<bool> {
+    Ok(magic(file)?.is_some_and(|magic| magic == session || magic == *record::MAGIC))
+}
+
+/// Gives every chunk of a segment to `each`, in order. What is damaged, or of another session, is passed over.
+pub(super) fn each_chunk(path: &Path, session: Magic, mut each: impl FnMut(&Chunk)) -> io::Result<()> {
     let file = File::open(path)?;
+    if !is_of(&file, session)? {
+        return Ok(());
+    }
     let size = file.metadata()?.len();
     let mut offset = u64::try_from(record::MAGIC.len()).expect("a length fits 64 bits");
     while offset < size {

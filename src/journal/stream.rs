@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use byteorder::{BE, ByteOrder};
 
 use super::checkpoint::Checkpoint;
-use super::record::{self, Chunk};
+use super::record::{self, Chunk, Magic};
 use super::segment::{self, behind_damage, is_unfinished, read_record};
 use super::{Counters, Journal, JournalError, WrittenFile};
 use crate::model::RouterId;
@@ -42,7 +42,7 @@ pub struct Stream {
     /// Where the last damage was met, and how long it is.
     damage: Option<(Place, u64)>,
     /// The first octets of its segments.
-    magic: [u8; record::MAGIC.len()],
+    magic: Magic,
 }
 
 #[derive(Debug)]
@@ -197,6 +197,11 @@ impl Stream {
         &self.folder
     }
 
+    /// Returns the number of its last segment, 0 if it has none, and the first octets of all.
+    pub(crate) fn last_segment(&self) -> (u64, Magic) {
+        (self.ends().1, self.magic)
+    }
+
     /// Returns the numbers of its first and its last segment; 0 if it has none.
     pub(crate) fn ends(&self) -> (u64, u64) {
         let number = |segment: Option<&Segment>| segment.map_or(0, |segment| segment.number);
@@ -330,13 +335,10 @@ impl Stream {
                 self.reading = Place { segment: number + 1, offset: 0 };
                 continue;
             }
-            let offset = self.reading.offset;
+            let (offset, magic) = (self.reading.offset, self.magic);
             let file = self.open(number)?;
             if offset == 0 {
-                let mut magic = [0; record::MAGIC.len()];
-                let is_read = size >= head_size() && file.read_exact_at(&mut magic, 0).is_ok();
-                // Those of versions before have no trace of the session.
-                if !is_read || magic != self.magic && &magic != record::MAGIC {
+                if !segment::is_of(file, magic)? {
                     return Ok(self.skip_damage(size));
                 }
                 self.reading.offset = head_size();
@@ -381,7 +383,7 @@ impl Stream {
     pub fn reread(&self, octets: &Range<u64>, mut each: impl FnMut(&Chunk)) -> io::Result<()> {
         let is_meant = |segment: &&Segment| segment.end > octets.start && segment.start <= octets.end;
         for Segment { number, .. } in self.segments.iter().filter(is_meant) {
-            segment::each_chunk(&self.segment_path(*number), |chunk| {
+            segment::each_chunk(&self.segment_path(*number), self.magic, |chunk| {
                 if chunk.end() > octets.start && chunk.start < octets.end {
                     each(chunk);
                 }

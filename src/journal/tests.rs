@@ -395,9 +395,17 @@ fn a_segment_of_another_session_is_not_applied() {
     let mut theirs = Stream::create(&journal, 2, &other).unwrap();
     theirs.append(&chunk(1, 5)).unwrap();
     let name = format!("{:020}.segment", 1);
+    let feeds = Feeds::new(1);
+    let feed = journal.open_feed(&feeds, 1, other.source).unwrap();
+    feed.appended(ours.last_segment(), &chunk(3, 5));
     fs::copy(theirs.folder().join(&name), ours.folder().join(&name)).unwrap();
+    let mut octets = 0;
+    ours.reread(&(0..u64::MAX), |_| octets += 1).unwrap();
+    assert_eq!(octets, 0);
+    assert!(FeedReader::new(feed, 0, 0).next_part().is_err());
     drop((ours, theirs, journal));
     let (_journal, mut left) = folder.open();
+    assert_eq!(left[0].0.last_chunk().unwrap(), None);
     let (numbers, lost) = read(&mut left[0].0);
     assert_eq!(numbers, [0; 0]);
     assert!(lost > 0);

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::segment::{is_unfinished, read_record};
+use super::segment::{is_of, is_unfinished, read_record};
 use super::{Place, Segment, Stream, record};
 use crate::journal::{Checkpoint, Chunk};
 use crate::model::RouterId;
@@ -36,7 +36,10 @@ impl Stream {
         let head = u64::try_from(record::MAGIC.len()).expect("a length fits 64 bits");
         let Some(segment) = self.segments.iter().rev().find(|segment| segment.size > head) else { return Ok(None) };
         let (number, size) = (segment.number, segment.size);
-        let (mut offset, mut last) = (head, None);
+        let (mut offset, mut last, magic) = (head, None, self.magic);
+        if !is_of(self.open(number)?, magic)? {
+            return Ok(None);
+        }
         while offset < size {
             let file = self.open(number)?;
             let Some(chunk) = read_record(file, offset, size)? else {

@@ -55,7 +55,7 @@ impl Input {
             Ok(()) => {
                 inner.journaled = chunk.end();
                 if let (Some(feed), Some(stream)) = (&self.feed, &inner.stream) {
-                    feed.appended(stream.ends().1, chunk);
+                    feed.appended(stream.last_segment(), chunk);
                 }
             }
             Err(error) => self.journal.note_error(&error),
