@@ -228,7 +228,7 @@ impl EventWriter {
             let count = batch.rows.iter().filter(|row| row.event.table.router == router).count();
             // Times after the claim are the other collector's, so a later claim starts from the stored events.
             self.last.remove(&router);
-            if count > 0 && late::tell_events(&mut self.writer, &router, count) == Err(None) {
+            if count > 0 && late::report_events(&mut self.writer, &router, count) == Err(None) {
                 self.writer.give_up(count);
             }
         }

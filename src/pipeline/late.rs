@@ -15,7 +15,7 @@ use crate::store::{owner, sync};
 ///
 /// # Errors
 /// The database refuses the row; `None`: the shutdown grace period is over.
-pub(super) fn tell_events(writer: &mut Writer, router: &RouterId, events: usize) -> Result<(), Option<Refusal>> {
+pub(super) fn report_events(writer: &mut Writer, router: &RouterId, events: usize) -> Result<(), Option<Refusal>> {
     let reason = format!("{events} events could not be stored before another collector took the router");
     log::warn!("router {router}: {reason}");
     Health::count(&writer.health.events_lost, u64::try_from(events).unwrap_or(u64::MAX));
@@ -27,14 +27,14 @@ pub(super) fn tell_events(writer: &mut Writer, router: &RouterId, events: usize)
         reason: Some(reason),
         routes: i64::try_from(events).ok(),
     };
-    tell_gap(writer, router, &gap)
+    report_gap(writer, router, &gap)
 }
 
 /// Records that input of a router is lost: before another collector took the router, if one has it.
 ///
 /// # Errors
 /// The database refuses the row; `None`: the shutdown grace period is over.
-pub(super) fn tell_gap(writer: &mut Writer, router: &RouterId, gap: &SessionEvent) -> Result<(), Option<Refusal>> {
+pub(super) fn report_gap(writer: &mut Writer, router: &RouterId, gap: &SessionEvent) -> Result<(), Option<Refusal>> {
     let collector = writer.options.collector_id.clone();
     let rows = writer.command(router, |client, _| {
         let taken = owner::taken_at(client, router, &collector)?;
@@ -49,7 +49,7 @@ pub(super) fn tell_gap(writer: &mut Writer, router: &RouterId, gap: &SessionEven
 ///
 /// # Errors
 /// The database refuses the row; `None`: the shutdown grace period is over.
-pub(super) fn tell_suspended(writer: &mut Writer, suspended: &Suspended) -> Result<(), Option<Refusal>> {
+pub(super) fn report_suspended(writer: &mut Writer, suspended: &Suspended) -> Result<(), Option<Refusal>> {
     let Suspended { owner, why, after } = suspended;
     let row = SessionEvent {
         kind: SessionEventKind::HistoryOff,

@@ -231,7 +231,7 @@ impl StateWriter {
             Some(router) => {
                 self.flush();
                 // What the database refuses is logged; what is given up is counted.
-                let _ = late::tell_gap(&mut self.writer, &router, &row);
+                let _ = late::report_gap(&mut self.writer, &router, &row);
             }
             None => {
                 self.batch.push_event(None, row);
@@ -367,7 +367,7 @@ impl StateWriter {
         let is_there = self.lead.wait(&mut self.writer.connection, &self.writer.health);
         for suspended in self.lead.take_suspended() {
             // What the database refuses is logged; what is given up is counted.
-            let _ = late::tell_suspended(&mut self.writer, &suspended);
+            let _ = late::report_suspended(&mut self.writer, &suspended);
         }
         is_there
     }

@@ -63,8 +63,8 @@ pub enum GapAfter {
     Never,
     /// Never by this cause: the next start applies it. If some was lost before, the collector's exit status is 1.
     ExitStatus,
-    /// Input is lost, and that was told when it happened.
-    Told,
+    /// Input is lost, and that was reported when it happened.
+    Reported,
     /// Input is left that was not applied.
     IfUnapplied,
     /// As `IfUnapplied`; it would be refused again, so its bytes are set aside.
@@ -97,7 +97,7 @@ macro_rules! causes {
 
             /// Returns its consequences.
             pub const fn consequences(self) -> Consequences {
-                use GapAfter::{AlwaysSetAside, ExitStatus, IfUnapplied, IfUnappliedSetAside, Never, Told};
+                use GapAfter::{AlwaysSetAside, ExitStatus, IfUnapplied, IfUnappliedSetAside, Never, Reported};
                 use InputAfter::{Complete, Discarded, Left};
                 use Level::{Info, Warn};
                 use RoutesAfter::{Kept, LeftToNewer, Purged, Refused, Stale, Untouched};
@@ -159,10 +159,10 @@ causes! {
         Warn, Complete, Stale(SessionClosed), IfUnappliedSetAside, Dropped;
     /// Its input could not be kept: the latest input is lost.
     Journal = "journal", "input lost: {}",
-        Warn, Complete, Stale(SessionClosed), Told, Applied;
+        Warn, Complete, Stale(SessionClosed), Reported, Applied;
     /// Some of its replayed input cannot be read back.
     JournalDamaged = "journal_damaged", "{} bytes of input cannot be read back",
-        Warn, Complete, Stale(SessionClosed), Told, Applied;
+        Warn, Complete, Stale(SessionClosed), Reported, Applied;
     /// An internal error: the thread panicked.
     Panicked = "panicked", "internal error",
         Warn, Discarded, Stale(SessionClosed), AlwaysSetAside, Dropped;

@@ -41,7 +41,7 @@ impl Session {
             identified.tables.outbox().set_repeats(false);
         }
         self.flush()?;
-        self.tell_what_the_database_lost();
+        self.report_what_the_database_lost();
         Ok(())
     }
 
@@ -54,10 +54,10 @@ impl Session {
         if self.resumed.is_some() { identified.tables.mark_earlier_stale() } else { Ok(()) }
     }
 
-    /// Tells of input that is in no journal any more, and that the database does not have: it is a standby that lacked
+    /// Reports input that is in no journal any more, and that the database does not have: it is a standby that lacked
     /// the last commits, or was restored; or the process was killed before all was stored that it had heard while it
     /// stood by.
-    fn tell_what_the_database_lost(&mut self) {
+    fn report_what_the_database_lost(&mut self) {
         let Some(identified) = &mut self.identified else { return };
         let begins = self.position;
         let StoredPositions { state, history } = identified.tables.outbox().stored_before();

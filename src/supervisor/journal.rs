@@ -83,7 +83,7 @@ pub(super) fn without_stored(
         // A Termination has removed the routes: what follows from it is not what follows from a loss.
         if let Some(last) = last.filter(|last| checkpoint.router.is_some() && !run::ends_with_termination(last)) {
             stream.skip_all();
-            // Before the end: what the session tells as it begins is stored too.
+            // Before the end: what the session reports as it begins is stored too.
             checkpoint = Checkpoint { octet: last.end() - 1, peer_ups: Vec::new(), ..checkpoint };
         }
         Some((stream, checkpoint))

@@ -33,7 +33,7 @@ fn row(of: Consequences) -> String {
     let gap = match of.gap {
         GapAfter::Never => "no",
         GapAfter::ExitStatus => "exit status",
-        GapAfter::Told => "yes, told when it happened",
+        GapAfter::Reported => "yes, reported when it happened",
         GapAfter::IfUnapplied => "yes",
         GapAfter::IfUnappliedSetAside => "yes, bytes set aside",
         GapAfter::AlwaysSetAside => "always, bytes set aside",

@@ -84,7 +84,7 @@ fn metric(ingester: &mut Ingester, name: &str) -> String {
 }
 
 #[test]
-fn a_loss_is_told_though_the_router_is_back() {
+fn a_loss_is_reported_though_the_router_is_back() {
     let scene = Scene::new();
     let mut ingester = scene.start(&[("JOURNAL_MAX_BYTES", "100000")]);
     scene.cut(true);
@@ -103,7 +103,7 @@ fn a_loss_is_told_though_the_router_is_back() {
 }
 
 #[test]
-fn a_disk_that_takes_nothing_is_told_when_it_happens() {
+fn a_disk_that_takes_nothing_is_reported_at_once() {
     let scene = Scene::new();
     let mut ingester = scene.start(&[]);
     scene.cut(true);
@@ -145,7 +145,7 @@ fn a_stop_that_discards_input_fails_and_is_reported() {
 }
 
 #[test]
-fn a_loss_without_room_is_told_by_the_next_start() {
+fn a_loss_without_room_is_reported_at_the_next_start() {
     let scene = Scene::new();
     let settings = [("JOURNAL_MAX_BYTES", "1"), ("SHUTDOWN_TIMEOUT_SECS", "1")];
     // What is given up at once, with a stop and a kill after it; and what a stop finds.
@@ -314,7 +314,7 @@ fn a_stop_keeps_what_a_router_without_a_name_said() {
 }
 
 #[test]
-fn a_replay_for_a_router_of_another_collector_is_told() {
+fn a_replay_for_anothers_router_is_reported() {
     let scene = Scene::new();
     let ingester = scene.start(&[]);
     let (mut router, peer) = connect(&ingester, 2);

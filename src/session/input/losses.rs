@@ -23,7 +23,7 @@ impl Input {
         let is_applied = unread == 0 && skipped == 0 && !is_unapplied;
         let gap = end.consequences().gap;
         let what = match gap {
-            GapAfter::Never | GapAfter::ExitStatus | GapAfter::Told => None,
+            GapAfter::Never | GapAfter::ExitStatus | GapAfter::Reported => None,
             GapAfter::IfUnapplied | GapAfter::IfUnappliedSetAside => {
                 (!is_applied).then(|| match (is_unapplied, unread) {
                     (true, _) => "none of it is applied".to_owned(),
@@ -155,7 +155,7 @@ impl Inner {
         self.keep_loss(input, what);
     }
 
-    /// Keeps it for the next start, in case that this process does not get to tell it.
+    /// Keeps it for the next start, in case that this process does not get to report it.
     pub(super) fn keep_loss(&mut self, input: &Input, what: &str) {
         if self.lost.is_some() {
             return;
