@@ -35,20 +35,58 @@ struct Behind {
 }
 
 impl RouterTables {
-    /// Brings the tables up to what a session has heard that stood by: `heard`. `recent` is what was stored of the time
-    /// of its window before the Peer Downs `downs`, which were not.
+    /// Sends the events of tables that a Peer Down removed which was not stored, and takes them out of `events`, the
+    /// window of a session that stood by: its tables `heard` are those that are there now.
+    ///
+    /// # Errors
+    /// The state writer or the history writer is gone.
+    pub(super) fn send_removed(
+        &mut self,
+        down: &HeardDown,
+        heard: &RouterTables,
+        events: &mut HashMap<usize, EventsByKey>,
+        recent: &Recent,
+    ) -> Result<(), SessionEnd> {
+        let places: HashSet<usize> = heard.tables.values().map(|table| place_of(&table.table)).collect();
+        let is_removed = |of_table: &EventsByKey| {
+            let mut all = of_table.values().flatten();
+            all.all(|event| down.removes(&event.table) && event.received_at <= down.received_at)
+        };
+        let gone = events.extract_if(|place, of_table| !places.contains(place) && is_removed(of_table));
+        let gone: Vec<EventsByKey> = gone.map(|(_, of_table)| of_table).collect();
+        if !self.outbox.keeps_history() {
+            return Ok(());
+        }
+        let mut new: Vec<RouteEvent> = Vec::new();
+        for of_table in gone {
+            let Some(table) = of_table.values().flatten().next().map(|event| Arc::clone(&event.table)) else {
+                continue;
+            };
+            let is_of = |key: &TableKey| (key.view, &key.name, key.afi) == (table.view, &table.name, table.afi);
+            let stored = recent.newest.iter().filter(|newest| is_of(&newest.table));
+            let stored: HashMap<Nlri, &NewestEvent> = stored.map(|newest| (newest.nlri, newest)).collect();
+            for (nlri, all) in of_table {
+                let first = first_new(&all, stored.get(&nlri).copied());
+                new.extend(all.into_iter().skip(first));
+            }
+        }
+        new.sort_by_key(|event| event.received_at);
+        new.into_iter().try_for_each(|event| self.outbox.event(event))
+    }
+
+    /// Brings the tables up to what a session has heard that stood by: `heard`, and the events of its window. `recent` is
+    /// what was stored of the time of the window before the Peer Downs `downs`, which were not.
     ///
     /// # Errors
     /// As [`RouterTables::table`]; [`Cause::DatabaseDiffers`]: a route is stored otherwise than it was heard, so long
     /// ago that only a dump has it. Nothing was changed then.
     pub(super) fn catch_up(
         &mut self,
-        mut heard: RouterTables,
+        (mut heard, mut events): (RouterTables, HashMap<usize, EventsByKey>),
         mut recent: Recent,
         downs: &[HeardDown],
         now: Timestamp,
     ) -> Result<(), SessionEnd> {
-        let mut events = heard.outbox().window().map(|window| window.take_events()).unwrap_or_default();
         let mut newest = by_table(std::mem::take(&mut recent.newest));
         let mut keys: Vec<TableKey> = heard.tables.keys().cloned().collect();
         keys.sort_unstable();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::earlier_tables::TableOrigin;
 use super::peer_id::PeerId;
-use crate::model::{PeerName, TableKey, Timestamp};
+use crate::model::{PeerName, Table, TableKey, Timestamp};
 use crate::pipeline::{Recent, Removal};
 
 /// The largest difference between the clocks of a collector and of the database that is expected.
@@ -29,6 +29,17 @@ pub(crate) struct HeardDown {
     pub received_at: Timestamp,
     /// The message.
     pub message: Box<[u8]>,
+}
+
+impl HeardDown {
+    /// Returns whether it removed this table: one of its peer with the name of one of its unicast tables, or with that
+    /// and what sets a table of other routes apart.
+    pub(super) fn removes(&self, table: &Table) -> bool {
+        let is_of = |name: &Arc<str>| {
+            table.name.strip_prefix(&**name).is_some_and(|rest| rest.is_empty() || rest.starts_with('|'))
+        };
+        table.view.peer().map(|of| of.address) == self.peer.address && self.tables.iter().any(is_of)
+    }
 }
 
 /// Returns the name that a row of `session_events` has for the removal of a table: that of the peer's unicast table, or

@@ -155,8 +155,12 @@ impl Session {
         let downs = heard.outbox().window().map(Window::take_downs).unwrap_or_default();
         let is_up = |down: &HeardDown| heard.peers.is_up_id(&down.peer);
         let downs = not_stored(downs, &recent, self.began.unwrap_or(now), is_up);
+        let mut events = heard.outbox().window().map(Window::take_events).unwrap_or_default();
         let mut result = Ok(());
         for down in &downs {
+            if let (Ok(()), Some(identified)) = (&result, &mut self.identified) {
+                result = identified.tables.send_removed(down, &heard, &mut events, &recent);
+            }
             self.repeat_down(down, &mut result, now);
         }
         let has_gone_down = |peer: &PeerId| downs.iter().any(|down| down.peer == *peer);
@@ -173,7 +177,7 @@ impl Session {
         result?;
         let Some(identified) = &mut self.identified else { return Ok(()) };
         identified.tables.ids = std::mem::take(&mut heard.ids);
-        identified.tables.catch_up(heard, recent, &downs, now)?;
+        identified.tables.catch_up((heard, events), recent, &downs, now)?;
         self.set_position(position);
         self.flush()?;
         let shared = Arc::clone(&self.host.shared);

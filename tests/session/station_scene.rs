@@ -225,8 +225,7 @@ impl Scene {
              WHERE action = 'D' AND before = 'D'"
         );
         assert_eq!(self.db.rows(&gone_twice), [""; 0]);
-        // Every route is what its last event says. Those of a peer that is down went without events. What a peer withdrew
-        // shortly before it went down may lack its event: the owner was killed before it was stored.
+        // Every route is what its last event says. Those of a peer that is down went without events.
         let down = self.router.down_peers().join(",");
         let differs = format!(
             "SELECT rib, peer, table_name, key, e.med, c.med, action FROM
@@ -237,10 +236,7 @@ impl Scene {
                                path_id, med, true AS is_stored FROM ({ROUTES}) r) c USING ({KEY})
              WHERE (CASE WHEN e.action = 'A' THEN e.med END) IS DISTINCT FROM c.med
                AND NOT (c.is_stored IS NULL
-                        AND (peer || ' ' || split_part(table_name, '|', 1) = ANY (string_to_array('{down}', ','))
-                             OR EXISTS (SELECT FROM session_events s WHERE s.kind = 'peer_down'
-                                        AND host(s.peer_address) = peer AND s.event_time > e.ingest_time
-                                        AND s.table_name = split_part(e.table_name, '|', 1))))"
+                        AND peer || ' ' || split_part(table_name, '|', 1) = ANY (string_to_array('{down}', ',')))"
         );
         assert_eq!(self.db.rows(&differs), [""; 0]);
     }
