@@ -49,7 +49,7 @@ COMMENT ON COLUMN nlri_tables.rib IS 'loc-rib, adj-rib-in or adj-rib-out.';
 COMMENT ON COLUMN nlri_tables.peer_address IS 'The peer of an Adj-RIB; NULL for a Loc-RIB.';
 COMMENT ON COLUMN nlri_tables.is_post_policy IS 'Whether it is the Adj-RIB after policy; NULL for a Loc-RIB.';
 COMMENT ON COLUMN nlri_tables.table_name IS 'As nlri_routes.table_name.';
-COMMENT ON COLUMN nlri_tables.afi IS 'Address family by its IANA number: 1, 2, 25 for EVPN, 16388 for BGP-LS.';
+COMMENT ON COLUMN nlri_tables.afi IS 'Address family by its IANA number: 1, 2, 25 for EVPN and VPLS, 16388 for BGP-LS.';
 COMMENT ON COLUMN nlri_tables.safi IS 'Subsequent address family by its IANA number.';
 COMMENT ON COLUMN nlri_tables.routes IS 'The number of its routes, all paths counted; kept by the writers, so nothing is counted to read it.';
 COMMENT ON COLUMN nlri_tables.session_start_time IS 'When the dump of the current session began; NULL where there was none.';
@@ -81,7 +81,7 @@ COMMENT ON TABLE peer_nlri_counts IS 'How many routes of other families each pee
 COMMENT ON COLUMN peer_nlri_counts.router_id IS 'The router: routers.router_id. No foreign key.';
 COMMENT ON COLUMN peer_nlri_counts.peer_address IS 'The peer.';
 COMMENT ON COLUMN peer_nlri_counts.table_name IS 'As nlri_routes.table_name.';
-COMMENT ON COLUMN peer_nlri_counts.afi IS 'Address family by its IANA number: 1, 2, 25 for EVPN, 16388 for BGP-LS.';
+COMMENT ON COLUMN peer_nlri_counts.afi IS 'Address family by its IANA number: 1, 2, 25 for EVPN and VPLS, 16388 for BGP-LS.';
 COMMENT ON COLUMN peer_nlri_counts.safi IS 'Subsequent address family by its IANA number.';
 COMMENT ON COLUMN peer_nlri_counts.at IS 'When, down to a multiple of 5 minutes.';
 COMMENT ON COLUMN peer_nlri_counts.pre IS 'Routes before policy, all paths counted; NULL where none are stored before policy.';

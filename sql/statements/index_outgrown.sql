@@ -1,7 +1,7 @@
 -- Notes the smallest size for its number of rows of each index of the tables of routes, and returns the one that has
 -- outgrown it most, if one has three times that size and at least $2 bytes and was not rebuilt in the last day.
 --
--- Tables of fewer than $1 rows count as having so many, and say nothing of the size that an index should have. Indexes of
+-- Tables of fewer than $1 rows count as having $1, and say nothing of the size that an index should have. Indexes of
 -- keys are left out: while one is rebuilt, INSERT .. ON CONFLICT may fail with 23505, and B-trees use their pages again.
 WITH tables AS (
     SELECT t.relation, COALESCE(sum(n.routes), 0)::bigint AS rows

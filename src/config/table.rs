@@ -240,7 +240,7 @@ settings! {
         "whether maintenance copies all of `current_routes` into `route_snapshots` once a day (UTC), so that `routes_as_of` knows every route of every day within the retention, unchanged ones too";
     archive_dir: Option<PathBuf> = "ARCHIVE_DIR", Unset, value::optional(value::path), Present,
         "a folder that exists",
-        "where maintenance writes days of `route_events` that have been over for a day as Parquet files; `RETENTION_DAYS` then drops only days that are there; unset: no files, and nothing waits for them";
+        "where maintenance writes days of `route_events` and `nlri_events` that have been over for a day as Parquet files; `RETENTION_DAYS` then drops only days that are there; unset: no files, and nothing waits for them";
     maintenance_interval: Duration = "MAINTENANCE_INTERVAL_SECS", Text("300"), value::required(value::seconds::<1, 43_200>), Present,
         "1 to 43200",
         "seconds from one maintenance run (partitions, retention, `route_summary`) to the next";

@@ -31,7 +31,9 @@ pub fn encode(family: AfiSafi, columns: &RouteColumns<'_>) -> Encoded {
     encoder.columns(columns);
     let link_local = match &columns.attrs {
         Some(Value::Object(members)) => {
-            encoder.members(members);
+            let mut others = members.clone();
+            others.retain(|key, _| !ELSEWHERE.contains(&key.as_str()));
+            encoder.members(&others);
             match members.get("attr_set").map(attr_set) {
                 Some(Some(value)) => encoder.put(ATTR_SET, TRANSITIVE, value),
                 Some(None) => encoder.unsaid.push("attr_set".to_owned()),
@@ -46,7 +48,7 @@ pub fn encode(family: AfiSafi, columns: &RouteColumns<'_>) -> Encoded {
 }
 
 /// Encodes an ATTR_SET: an AS, and path attributes whose AS numbers have four octets (RFC 6368 section 5); `None` if one of
-/// these cannot be said.
+/// these cannot be encoded.
 fn attr_set(set: &Value) -> Option<Vec<u8>> {
     let origin_as = u32::try_from(set.get("origin_as")?.as_u64()?).ok()?;
     let members = set.get("attributes")?.as_object()?;
@@ -73,6 +75,9 @@ fn attr_set(set: &Value) -> Option<Vec<u8>> {
     let Encoded { octets, unsaid } = encoder.finish();
     unsaid.is_empty().then(|| [&origin_as.to_be_bytes()[..], &octets].concat())
 }
+
+/// The keys of what is encoded elsewhere: the next hop, the parts of the NLRI, an ATTR_SET.
+const ELSEWHERE: [&str; 4] = ["link_local_next_hop", "labels", "rd", "attr_set"];
 
 /// The keys in an ATTR_SET of what has columns elsewhere.
 const SET_COLUMNS: [&str; 8] =

@@ -21,15 +21,12 @@ pub(crate) const WELL_KNOWN: u8 = 0x40;
 pub(crate) const TRANSITIVE: u8 = 0xc0;
 pub(crate) const NON_TRANSITIVE: u8 = 0x80;
 
-/// Returns the attributes, and the keys that cannot be said: those that are no path attributes. The next hop, the parts of
-/// the NLRI and an ATTR_SET are the caller's.
+/// Returns the attributes, and the keys that cannot be encoded: those that are no path attributes.
 pub(crate) fn attributes(attrs: &Map<String, Value>) -> (Vec<Written>, Vec<&str>) {
     let (mut written, mut unsaid) = (Vec::new(), Vec::new());
     for (key, value) in attrs {
-        let attribute = match key.as_str() {
-            "link_local_next_hop" | "labels" | "rd" | "attr_set" => continue,
-            key => code_of(key).or_else(|| key.parse().ok()).and_then(|code| attribute(code, value)),
-        };
+        let code = code_of(key).or_else(|| key.parse().ok());
+        let attribute = code.and_then(|code| attribute(code, value));
         match attribute {
             Some(attribute) => written.push(attribute),
             None => unsaid.push(key.as_str()),

@@ -159,12 +159,12 @@ mod tests {
     #[test]
     fn faults_are_told_and_the_rest_goes_on() {
         let good = record(13, &[1, 2]);
-        let lying = [&record(13, &[])[..8], &[0xff, 0, 0, 0][..]].concat();
+        let too_long = [&record(13, &[])[..8], &[0xff, 0, 0, 0][..]].concat();
         assert_eq!(read(&good), (vec![(12, 13, vec![1, 2])], vec![]));
         let (all, lines) = read(&[&record(17, &[1])[..], &record(17, &[0, 0, 0, 7, 8]), &good].concat());
         assert_eq!(all, [(29, 17, vec![8]), (42, 13, vec![1, 2])]);
         assert_eq!(lines, ["octet 0: BGP4MP_ET record without microseconds"]);
-        let (all, lines) = read(&[&good[..], &lying, &good].concat());
+        let (all, lines) = read(&[&good[..], &too_long, &good].concat());
         assert_eq!((all.len(), lines.len()), (1, 1));
         assert!(lines[0].starts_with("octet 14: record of type 13: 4278190080 octets"), "{lines:?}");
         assert_eq!(read(&good[..13]).1, ["octet 12: the file ends within a record of 2 octets, 1 octets into it"]);

@@ -1,8 +1,8 @@
 //! Sessions whose router is not identified yet: limits on their memory and time, and their end.
 //!
 //! Messages that arrive before the router is identified wait in the session's input. When they need too much of it, or
-//! take too long, the router is identified by its address, so none of them is lost; but a session that has sent no readable
-//! message about a peer ends.
+//! take too long, the router is identified by its address, so none of them is lost; but a session that has sent no
+//! readable message about a peer ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -72,7 +72,7 @@ impl Unnamed {
         self.has_said |= is_said;
     }
 
-    /// Notes that a message of so many bytes waits, which is after `start` octets of the session's input.
+    /// Notes that a message of `bytes` waits, which is after `start` octets of the session's input.
     pub(super) fn wait(&mut self, bytes: usize, start: u64) {
         self.waiting += bytes;
         self.waiting_before = start + 1;

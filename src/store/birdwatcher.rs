@@ -12,7 +12,7 @@ use super::table_columns::read_afi;
 use super::time::read_time;
 use crate::model::{Afi, RibKind, Timestamp};
 
-/// A peer by what it says of itself, and its VRF.
+/// A peer by the AS, address and identifier that it has, and its VRF.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct BirdPeer {
     /// Its AS.

@@ -79,7 +79,7 @@ pub(crate) struct MrtOutline {
     pub(crate) add_path: Vec<Afi>,
     /// The peers of an Adj-RIB-In that have routes.
     pub(crate) peers: Vec<MrtPeer>,
-    /// False if routes may be missing, because the history does not tell all.
+    /// False if routes may be missing, because the history is incomplete.
     pub(crate) is_complete: bool,
 }
 
@@ -181,7 +181,6 @@ pub(crate) fn outline(
             outline.peers.extend(read_peer(&row));
         }
     }
-    outline.peers.dedup();
     Ok(outline)
 }
 

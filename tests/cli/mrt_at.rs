@@ -131,7 +131,7 @@ fn an_adj_rib_in_is_exported_as_it_was() {
     from.rows(&format!("INSERT INTO session_events (router_id, kind) VALUES ('{id}', 'gap') RETURNING kind"));
     let file = folder.file("incomplete");
     let unknown =
-        |table: &str| format!("the history does not tell all of table {table} at that time: routes may be missing");
+        |table: &str| format!("the history of table {table} is incomplete at that time: routes may be missing");
     let (printed, said) = export(&now(&from), &file);
     assert!(said.contains(&unknown("UNKNOWN")) && said.contains(&unknown("UNKNOWN|labelled")), "{said}");
     assert!(printed.starts_with("wrote 8 routes of "), "{printed}");

@@ -28,6 +28,13 @@ fn start_at(url: &str, station: usize, address: SocketAddr) -> Ingester {
 /// A feeder announces and withdraws routes while `strike` happens; then the routes are compared.
 fn churn(lab: &Lab, db: &TestDb, what: &str, strike: impl FnOnce()) {
     let is_over = AtomicBool::new(false);
+    /// Ends the feeder, whatever happens to the test.
+    struct Over<'a>(&'a AtomicBool);
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
     thread::scope(|scope| {
         let feeder = scope.spawn(|| {
             for number in (0..).take_while(|number| *number < 8 || !is_over.load(Ordering::SeqCst)) {
@@ -38,8 +45,9 @@ fn churn(lab: &Lab, db: &TestDb, what: &str, strike: impl FnOnce()) {
                 }
             }
         });
+        let over = Over(&is_over);
         strike();
-        is_over.store(true, Ordering::SeqCst);
+        drop(over);
         feeder.join().unwrap();
     });
     agree(lab, db, what);

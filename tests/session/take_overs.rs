@@ -121,6 +121,8 @@ fn peers_that_changed_without_an_owner_are_told() {
                   GROUP BY 1, 2 HAVING count(*) > 1";
     assert_eq!(scene.db.rows(events), ["192.0.2.7|198.51.100.0/24|2"], "announced anew after the peer was down");
     assert_eq!(scene.router.sessions[1], 1);
+    let of_loc_rib = |row: &String| row.starts_with("loc-rib|");
+    eventually_equal(scene.router.table(), || scene.routes().into_iter().filter(of_loc_rib).collect());
     eventually_equal(vec!["0".to_owned()], || {
         scene.db.rows("SELECT count(*) FROM rib_sync_status WHERE synced_at IS NULL OR stale_since IS NOT NULL")
     });

@@ -83,7 +83,7 @@ fn of_two_first_claims_one_is_denied() {
     router.send(&bmp::initiation(b"edge1", b""));
     router.send(&bmp::peer_up(peer, &Open::of(64_500, "10.255.0.1"), Some("global")));
     let waits = "SELECT count(*) FROM pg_stat_activity
-                 WHERE wait_event_type = 'Lock' AND starts_with(query, '-- Claims a router')";
+                 WHERE datname = current_database() AND wait_event_type = 'Lock' AND starts_with(query, '-- Claims a router')";
     eventually_equal(vec!["1".to_owned()], || db.rows(waits));
     first.batch_execute("COMMIT").unwrap();
     let states = "SELECT collector_id, state FROM bmp_sessions ORDER BY 1";

@@ -24,15 +24,12 @@ pub(super) fn write(
     unsaid: &mut Unsaid,
 ) -> Result<String, CommandError> {
     let (mut add_path, mut peers) = (Vec::new(), BTreeSet::new());
-    let of_rib = |name: &String| MrtTable { name: name.clone(), unicast: part_of(name).0.to_owned() };
-    let tables: Vec<MrtTable> = selected.tables.iter().map(of_rib).collect();
+    let named = |name: &String| MrtTable { name: name.clone(), unicast: part_of(name).0.to_owned() };
+    let tables: Vec<MrtTable> = selected.tables.iter().map(named).collect();
     for table in &tables {
         let outline = outline(transaction, &selected.rib, table, at)?;
         if !outline.is_complete {
-            say(format_args!(
-                "the history does not tell all of table {} at that time: routes may be missing",
-                table.name
-            ));
+            say(format_args!("the history of table {} is incomplete at that time: routes may be missing", table.name));
         }
         add_path.push(outline.add_path);
         peers.extend(outline.peers);

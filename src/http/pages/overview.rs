@@ -388,7 +388,7 @@ pub(super) fn routes(line: &RouterLine) -> Markup {
             RibKind::AdjRibIn => { " " span.faint { "Adj-RIB-In" } },
             RibKind::AdjRibOut => { " " span.faint { "Adj-RIB-Out" } },
         }
-        @if line.nlri_routes > 0 { " " span.faint { "+ " (words::grouped(line.nlri_routes)) " of other families" } }
+        @if line.nlri_routes > 0 { " " span.faint { "+ " (words::grouped(line.nlri_routes)) " of other families, in all RIBs" } }
     }
 }
 

@@ -86,9 +86,7 @@ impl Input {
             Err(error) => self.journal.note_error(&error),
         }
     }
-}
 
-impl Input {
     /// The session has taken its router over: everything up to this checkpoint is on the way to the writers, and the
     /// tables have begun. It replaces the one before.
     pub(in crate::session) fn has_taken_over(&self, checkpoint: Checkpoint) {
