@@ -31,6 +31,8 @@ pub(super) struct Link {
     moved: Instant,
     since: Instant,
     listened: Instant,
+    /// True once the station has closed the connection after everything that was sent.
+    is_closed: bool,
 }
 
 /// The state of a link after its turn.
@@ -82,7 +84,17 @@ impl Link {
     /// A link that sends `octets`, and then what `reader` reads.
     pub(super) fn new(reader: FeedReader, outlet: Outlet, octets: Vec<u8>) -> Link {
         let now = Instant::now();
-        Link { reader, outlet, is_ready: false, octets, sent: 0, moved: now, since: now, listened: now }
+        Link {
+            reader,
+            outlet,
+            is_ready: false,
+            octets,
+            sent: 0,
+            moved: now,
+            since: now,
+            listened: now,
+            is_closed: false,
+        }
     }
 
     pub(super) fn feed(&self) -> &Arc<Feed> {
@@ -112,7 +124,11 @@ impl Link {
         if self.listened.elapsed() >= LISTEN_EVERY {
             self.listened = Instant::now();
             if let Err(error) = self.outlet.listen() {
-                return Turn::Broken(error.to_string());
+                // A station closes after a Termination, perhaps before the session is over here.
+                let was_closed = std::mem::replace(&mut self.is_closed, true);
+                if was_closed || self.sent < self.octets.len() {
+                    return Turn::Broken(error.to_string());
+                }
             }
         }
         let mut sent = 0;
