@@ -191,7 +191,7 @@ fn a_page_of_the_past_reads_little_of_its_tables() {
                     '10.0.0.2', 'global', 4, network(set_masklen('12.0.0.0'::inet + i * 256, 24)), 'A', '64500'
              FROM generate_series(1, 80000) i;
              CREATE TABLE route_snapshots_x PARTITION OF route_snapshots DEFAULT;
-             INSERT INTO snapshots VALUES (current_date, '10.0.0.3', 'global', now() + interval '1 hour', 10000);
+             INSERT INTO snapshots VALUES (current_date, '10.0.0.3', 'global', now() + interval '5 minutes', 10000);
              INSERT INTO route_snapshots (day, router_id, table_name, afi, prefix, path_id, updated_at)
              SELECT current_date, router_id, table_name, afi, prefix, path_id, updated_at FROM current_routes WHERE router_id = '10.0.0.3';
              ANALYZE",
@@ -207,7 +207,7 @@ fn a_page_of_the_past_reads_little_of_its_tables() {
         (pages, plan)
     };
     let of = |router: &str| format!("'[\"{router}\", \"global\", 4, \"10.20.0.0/24\", 0]'");
-    for moment in ["0", "2 hours"] {
+    for moment in ["0", "10 minutes"] {
         let (whole, _) = pages("api_at.sql", moment, "NULL");
         for after in ["NULL".to_owned(), of("10.0.0.2"), of("10.0.0.3")] {
             let (few, plan) = pages("api_at_page.sql", moment, &after);
